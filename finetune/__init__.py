@@ -1,0 +1,48 @@
+"""Fine-tune pretrained Transformers and get a result that can be believed.
+
+A recipe is a value: `Recipe(name=..., task=..., data=..., model=..., tuning=..., training=...)`; `run` runs it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Classification": "finetune.tasks.classification",
+    "Data": "finetune.data.base",
+    "DataError": "finetune.errors",
+    "FinetuneError": "finetune.errors",
+    "Frozen": "finetune.tuning.frozen",
+    "Full": "finetune.tuning.full",
+    "LoRA": "finetune.tuning.lora",
+    "Model": "finetune.recipe",
+    "ModelError": "finetune.errors",
+    "Recipe": "finetune.recipe",
+    "RecipeError": "finetune.errors",
+    "Result": "finetune.experiment",
+    "RunError": "finetune.errors",
+    "Training": "finetune.recipe",
+    "load": "finetune.predict",
+    "run": "finetune.experiment",
+}
+"""Public name -> where it is defined; imported when first used, so that declaring a recipe loads no torch."""
+
+__all__ = list(_HOMES)  # noqa: PLE0604  # the table above is the list
+
+if TYPE_CHECKING:
+    from finetune.data.base import Data
+    from finetune.errors import DataError, FinetuneError, ModelError, RecipeError, RunError
+    from finetune.experiment import Result, run
+    from finetune.predict import load
+    from finetune.recipe import Model, Recipe, Training
+    from finetune.tasks.classification import Classification
+    from finetune.tuning.frozen import Frozen
+    from finetune.tuning.full import Full
+    from finetune.tuning.lora import LoRA
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'finetune' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

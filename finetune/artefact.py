@@ -1,0 +1,74 @@
+"""The saved model: what a public library needs to load it, its tokenizer, and a card that says what it is."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from finetune.predict import DECISIONS
+from finetune.preparation import Prepared
+from finetune.run_directory import FORMAT, RunDirectory, write_json, write_text
+from finetune.training.loop import Trainee
+
+
+def save(prepared: Prepared, trainee: Trainee, directory: RunDirectory, decisions: dict[str, Any]) -> None:
+    """Write `model/`, beside and then renamed."""
+    unfinished = directory.path / "model.partial"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir()
+    prepared.recipe.tuning.save(trainee.module, unfinished)
+    prepared.checkpoint.tokenizer.save_pretrained(unfinished)
+    write_json(unfinished / DECISIONS, {"format": FORMAT, "decisions": decisions})
+    shutil.rmtree(directory.model, ignore_errors=True)
+    unfinished.rename(directory.model)
+
+
+def card(report: dict[str, Any]) -> str:
+    """The model card, from the report."""
+    recipe, environment = report["recipe"], report["environment"]
+    rows = [
+        f"| {split} | {name} | {s['value']:.4f} | {s['low']:.4f} to {s['high']:.4f} | {s['baseline']:.4f} |"
+        for split, metrics in report["scores"].items()
+        for name, s in metrics.items()
+    ]
+    certificate = report["certificate"] or {"holds": False, "reasons": ["not examined yet"]}
+    confirmed = (
+        f"A fresh process loaded this folder with {certificate['loader']} and found the same predictions for "
+        f"{certificate['rows']} rows; the largest relative difference of a logit was {certificate['largest_difference']:.1e}."
+        if certificate["holds"]
+        else f"NOT CONFIRMED by a fresh process: {'; '.join(certificate['reasons'])}."
+    )
+    parameters = report["parameters"]
+    labels = recipe["task"].get("labels")
+    return "\n".join(
+        [
+            "---",
+            f"base_model: {recipe['model']['path']}",
+            f"library_name: {'peft' if certificate.get('loader') == 'peft' else 'transformers'}",
+            "---",
+            "",
+            f"# {recipe['name']}",
+            "",
+            f"{recipe['task']['type']} with {recipe['model']['path']}, tuned with {recipe['tuning']['type']} "
+            f"({parameters['trainable']:,} of {parameters['total']:,} parameters trained).",
+            "",
+            *([f"Labels: {', '.join(labels)}.", ""] if labels else []),
+            f"| split | score | value | 95 % interval | {report['baseline']} |",
+            "|---|---|---|---|---|",
+            *rows,
+            "",
+            "The checkpoint was chosen on the validation split, so its score there is somewhat flattering.",
+            "",
+            confirmed,
+            "",
+            f"Made with finetune {environment['finetune']}, "
+            + ", ".join(f"{name} {number}" for name, number in environment["versions"].items() if number)
+            + f"; {recipe['training']['precision']}, seed {recipe['training']['seed']}.",
+            "",
+        ]
+    )
+
+
+def write_card(directory: RunDirectory, report: dict[str, Any]) -> None:
+    """Put the card into `model/`."""
+    write_text(directory.model / "README.md", card(report))

@@ -1,0 +1,87 @@
+"""The folder is the registry: `finetune/tuning/lora.py` is the tuning method "lora"."""
+
+import hashlib
+import importlib
+import importlib.util
+import pkgutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+from finetune.errors import RecipeError, unknown
+
+Found = TypeVar("Found")
+
+NOT_MEMBERS = {"base"}
+"""Modules of a catalog folder that hold what its members share."""
+
+_user_code: dict[str, ModuleType] = {}
+
+
+def names(package: str) -> list[str]:
+    """The members of a catalog folder: its modules that define a concrete subclass are named like the module."""
+    modules = pkgutil.iter_modules(importlib.import_module(package).__path__)
+    return sorted(module.name for module in modules if module.name not in NOT_MEMBERS and not module.ispkg)
+
+
+def find(package: str, name: str, base: type[Found]) -> type[Found]:
+    """The one subclass of `base` that the module `package.name` defines.
+
+    Raises:
+        ValueError: No module of that name; the message names the nearest.
+    """
+    if name not in names(package):
+        raise ValueError(unknown(base.__name__.lower(), name, names(package)))
+    module = importlib.import_module(f"{package}.{name}")
+    members = [kind for kind in vars(module).values() if isinstance(kind, type) and issubclass(kind, base)]
+    (found,) = (kind for kind in members if kind.__module__ == module.__name__)
+    return found
+
+
+def recipes_folder() -> Path:
+    """Where the shipped recipes are: inside an installed wheel, or beside the package in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "recipes"
+    return inside if inside.is_dir() else package.parent / "recipes"
+
+
+def execute(path: Path) -> ModuleType:
+    """Run a user's Python file as a module and remember it, so that its classes can be found again.
+
+    Raises:
+        RecipeError: The file cannot be imported; the message names the file, the line and the exception.
+    """
+    name = f"finetune_user_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pickling and dataclasses look a class's module up by name
+    try:
+        spec.loader.exec_module(module)
+    except RecipeError:
+        raise
+    except (Exception, SystemExit) as error:
+        line = next((f" line {f.tb_lineno}," for f in _frames(error) if f.tb_frame.f_code.co_filename == str(path)), "")
+        raise RecipeError(f"{path},{line} raises {type(error).__name__}: {error}") from error
+    _user_code[str(path.resolve())] = module
+    return module
+
+
+def _frames(error: BaseException) -> list:  # type: ignore[type-arg]
+    """Tracebacks of an error, innermost first."""
+    frames, current = [], error.__traceback__
+    while current is not None:
+        frames.append(current)
+        current = current.tb_next
+    return frames[::-1]
+
+
+def find_user_class(reference: str, base: type[Found]) -> type[Found] | None:
+    """The class `module:Name` among the user's files executed so far, by its name; None where there is none."""
+    name = reference.rpartition(":")[2]
+    for module in _user_code.values():
+        kind = getattr(module, name, None)
+        if isinstance(kind, type) and issubclass(kind, base):
+            return kind
+    return None

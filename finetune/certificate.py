@@ -1,0 +1,174 @@
+"""The certificate: a fresh process loads what was saved, with the most public loader, and must find the same model."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import finetune
+from finetune import catalog
+from finetune.compute import Compute, compute
+from finetune.data.sources.rows import as_rows
+from finetune.data.table import OWN_COLUMNS, Rows
+from finetune.errors import FinetuneError
+from finetune.evaluation import Encoder, evaluate
+from finetune.predict import Predictor, load
+from finetune.run_directory import FORMAT, RunDirectory, own_code, read_json, write_json
+
+ROWS = 64
+"""Rows that are compared, spread evenly over the scored split."""
+BATCH = 16
+"""Features in a batch of the comparison."""
+TOLERANCE = 1e-4
+"""Largest difference of a logit, relative to its size where that is above 1."""
+LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "MASTER_ADDR", "MASTER_PORT")
+LAUNCHER_PREFIXES = ("ACCELERATE_", "TORCHELASTIC_")
+
+EXPECTED, PREDICTIONS, RESULT = "expected.safetensors", "predictions.json", "certificate.json"
+
+
+def record(run: RunDirectory, module: nn.Module, encoder: Encoder, rows: Rows, here: Compute, decisions: dict[str, Any]) -> None:
+    """Write what the trained model in memory answers, in fp32, for a fresh process to find again.
+
+    Args:
+        run: The run's directory.
+        module: The model; its weights become fp32.
+        encoder: Makes features and batches.
+        rows: The scored split.
+        here: This process.
+        decisions: What the task calibrated.
+    """
+    chosen = rows.select(np.unique(np.linspace(0, len(rows) - 1, ROWS).astype(int)).tolist())
+    tensors, predictions = _probe(module.float(), encoder, chosen, here.alone("fp32"), decisions)
+    run.certificate.mkdir(exist_ok=True)
+    (run.certificate / RESULT).unlink(missing_ok=True)
+    save_file(tensors, run.certificate / EXPECTED)
+    records = list(chosen.table.remove_columns(list(OWN_COLUMNS)))
+    write_json(run.certificate / PREDICTIONS, {"format": FORMAT, "rows": records, "predictions": predictions})
+
+
+def _probe(
+    module: nn.Module, encoder: Encoder, rows: Rows, alone: Compute, decisions: dict[str, Any]
+) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
+    """What a model gets and answers for some rows: every input and logit, and the predictions."""
+    features = encoder.features(rows, "train")
+    module.eval()
+    tensors = {}
+    with torch.inference_mode():
+        for number, start in enumerate(range(0, len(features), BATCH)):
+            batch = encoder.batch(features, range(start, min(start + BATCH, len(features))), "train").to(alone.device)
+            for name, tensor in batch.inputs.items():
+                tensors[f"inputs/{name}/{number}"] = tensor.cpu().contiguous()
+            for name, value in module(**batch.inputs).items():
+                if name.endswith("logits"):
+                    tensors[f"logits/{name}/{number}"] = value.float().cpu().contiguous()
+    done = evaluate(module, encoder, rows, alone, 4096, labelled=True, decisions=decisions)
+    return tensors, done.predictions
+
+
+def examine(run: RunDirectory) -> dict[str, Any]:
+    """Load the saved model as a stranger would and compare; writes and returns the certificate."""
+    stored = read_json(run.certificate / PREDICTIONS)
+    expected = load_file(run.certificate / EXPECTED)
+    predictor = load(run.path)
+    rows = as_rows(stored["rows"], "certificate")
+    found, predictions = _probe(
+        predictor.module, predictor.encoder, rows, compute("fp32").alone("fp32"), predictor.decisions
+    )
+    largest, reasons = _compare(expected, found)
+    differing = _differing(predictor, stored["predictions"], predictions)
+    if differing:
+        reasons.append(f"the predictions of {differing} rows differ")
+    certificate = {
+        "format": FORMAT,
+        "holds": not reasons,
+        "reasons": reasons,
+        "loader": predictor.recipe.tuning.loader,
+        "rows": len(rows),
+        "largest_difference": largest,
+        "tolerance": TOLERANCE,
+        "differing_predictions": differing,
+        "finetune": finetune.__version__,
+        "process": os.getpid(),
+    }
+    write_json(run.certificate / RESULT, certificate)
+    return certificate
+
+
+def _compare(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> tuple[float, list[str]]:
+    """The largest relative difference of a logit, and what is wrong in words."""
+    if expected.keys() != found.keys():
+        return float("inf"), ["the model gets other inputs or gives other outputs"]
+    largest, reasons = 0.0, []
+    for name, before in expected.items():
+        now = found[name]
+        if before.shape != now.shape:
+            return float("inf"), [f"{name} has another shape: {tuple(before.shape)} and {tuple(now.shape)}"]
+        if name.startswith("inputs/"):
+            if not torch.equal(before, now):
+                reasons.append(f"the saved tokenizer gives other {name.split('/')[1]}")
+        else:
+            difference = ((before - now).abs() / before.abs().clamp(min=1)).max()
+            largest = max(largest, float(difference) if torch.isfinite(difference) else float("inf"))
+    if largest > TOLERANCE:
+        reasons.append(f"the logits differ by up to {largest:.2g}; {TOLERANCE:g} is allowed")
+    return largest, sorted(set(reasons))
+
+
+def _differing(predictor: Predictor, before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) -> int:
+    task = predictor.recipe.task
+    return sum(not task.agree(first, second, TOLERANCE) for first, second in zip(before, now, strict=True))
+
+
+def certify(runs: Sequence[RunDirectory]) -> list[dict[str, Any]]:
+    """Certificates of runs, from one fresh process without anything of this one but the files.
+
+    A process that dies leaves a certificate that does not hold and says why.
+    """
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in LAUNCHER and not name.startswith(LAUNCHER_PREFIXES)
+    }
+    environment["FINETUNE_CERTIFYING"] = "1"
+    paths = [str(run.path.resolve()) for run in runs]
+    done = subprocess.run(
+        [sys.executable, "-m", "finetune.certificate", *paths], env=environment, capture_output=True, text=True
+    )
+    found = []
+    for run in runs:
+        if (run.certificate / RESULT).exists():
+            found.append(read_json(run.certificate / RESULT))
+        else:
+            last = next(iter(done.stderr.strip().splitlines()[::-1]), f"exit code {done.returncode}")
+            found.append({"format": FORMAT, "holds": False, "reasons": [f"the fresh process failed: {last}"]})
+    return found
+
+
+def main(paths: Sequence[str]) -> int:
+    """Examine runs, one after the other; the exit code says whether all certificates hold."""
+    holds = True
+    for path in paths:
+        run = RunDirectory(Path(path))
+        try:
+            for file in own_code(run):  # this very run was made with it a moment ago
+                catalog.execute(Path(file))
+            holds &= examine(run)["holds"]
+        except FinetuneError as error:
+            failed = {"format": FORMAT, "holds": False, "reasons": list(error.problems)}
+            write_json(run.certificate / RESULT, failed)
+            holds = False
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,291 @@
+"""The base of every declaration: frozen, validated, written to and read from plain data, changed by `a.b=value`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
+
+from finetune import catalog
+from finetune.errors import RecipeError, unknown
+
+FILE = "file"
+"""Marks a field that may hold a path of a file or folder on this machine."""
+
+FilePath = Annotated[str, FILE]
+"""A path; relative to the folder of the recipe file, and on the command line to the current one."""
+
+
+class Config(BaseModel):
+    """A frozen value; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    def __init__(self, /, **fields: Any) -> None:
+        """Every problem at once.
+
+        Raises:
+            RecipeError: A field is unknown or its value is not valid.
+        """
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise RecipeError(*_problems(type(self), fields, error)) from None
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # else nested validation would call this __init__
+
+    def override(self, *assignments: str) -> Self:
+        """A copy with `a.b=value` applied; whole objects are swapped before their fields are set, whatever the order.
+
+        Raises:
+            RecipeError: Unknown fields, values of the wrong type: all of them at once.
+        """
+        problems = [f"{text!r} is no assignment: write field=value." for text in assignments if "=" not in text]
+        pairs = [text.partition("=")[::2] for text in assignments if "=" in text]
+        value, more = self._with([(path.strip().split("."), text) for path, text in pairs], "")
+        if problems + more:
+            raise RecipeError(*problems, *more)
+        return value
+
+    def _with(self, pairs: Sequence[tuple[list[str], str]], prefix: str) -> tuple[Self, list[str]]:
+        """Apply assignments below this value; what went wrong comes back in words."""
+        problems: list[str] = []
+        fields: dict[str, Any] = dict(self)
+        by_field: dict[str, list[tuple[list[str], str]]] = {}
+        for (head, *rest), text in pairs:
+            by_field.setdefault(head, []).append((rest, text))
+        for head, changes in by_field.items():
+            where = f"{prefix}{head}"
+            if head not in type(self).model_fields:
+                problems.append(unknown("field", where, (f"{prefix}{name}" for name in type(self).model_fields)))
+                continue
+            for text in (text for rest, text in changes if not rest):
+                fields[head] = _read(text, type(self).model_fields[head].annotation, fields[head])
+            deeper = [(rest, text) for rest, text in changes if rest]
+            if not deeper:
+                continue
+            if not isinstance(fields[head], Config):
+                try:
+                    fields[head] = getattr(type(self).model_validate({**dict(self), head: fields[head]}), head)
+                except ValidationError as error:
+                    problems += _problems(type(self), fields, error, prefix)
+                    continue
+            if isinstance(fields[head], Config):
+                fields[head], found = fields[head]._with(deeper, f"{where}.")
+                problems += found
+            else:
+                problems.append(f"{where} is a plain value; it has no field {deeper[0][0][0]!r}.")
+        if problems:
+            return self, problems
+        try:
+            return type(self).model_validate(fields), []
+        except ValidationError as error:
+            return self, _problems(type(self), fields, error, prefix)
+
+    def anchored(self, folder: Path) -> Self:
+        """A copy whose relative file paths start from `folder`; a name that is no file there stays as it is."""
+        changes: dict[str, Any] = {}
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if isinstance(value, Config):
+                changes[name] = value.anchored(folder)
+            elif value is not None and (FILE in field.metadata or _holds_paths(field.annotation)):
+                changes[name] = _anchor(value, folder)
+        changes = {name: value for name, value in changes.items() if value != getattr(self, name)}
+        return self.model_copy(update=changes) if changes else self
+
+    def files(self) -> set[str]:
+        """Dotted names of the fields that hold paths."""
+        found = set()
+        for name, field in type(self).model_fields.items():
+            value = getattr(self, name)
+            if isinstance(value, Config):
+                found |= {f"{name}.{inner}" for inner in value.files()}
+            elif FILE in field.metadata or _holds_paths(field.annotation):
+                found.add(name)
+        return found
+
+
+class Choice(Config):
+    """A declaration chosen by name (`lora`), by mapping (`{type: lora, r: 16}`) or by value (`LoRA(r=16)`)."""
+
+    package: ClassVar[str]
+    """The catalog folder, as a module name."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _choose(cls, value: Any, handler: Any) -> Any:
+        if isinstance(value, Choice):
+            if not isinstance(value, cls):
+                raise ValueError(f"a {type(value).__name__} stands where a {cls.__name__} belongs")
+            return value
+        if isinstance(value, str):
+            value = {"type": value}
+        kind = value.get("type") if isinstance(value, Mapping) else None
+        if kind is None:
+            if inspect.isabstract(cls):
+                choices = ", ".join(catalog.names(cls.package))
+                raise ValueError(f"`type` is missing: one of {choices}")
+            return handler(value)
+        fields = {key: item for key, item in value.items() if key != "type"}
+        return cls.named(str(kind)).model_validate(fields)
+
+    @classmethod
+    def named(cls, kind: str) -> type[Self]:
+        """The class that a file means by `kind`: a catalog name, or a class of a file given with `--code`.
+
+        Raises:
+            ValueError: A name that the catalog does not hold, or a class whose file was not given.
+        """
+        if ":" not in kind and "." not in kind:
+            return catalog.find(cls.package, kind, cls)
+        found = catalog.find_user_class(kind, cls)
+        if found is None:
+            known = ", ".join(catalog.names(cls.package))
+            raise ValueError(
+                f"a file can name catalog types only, not the class {kind!r}. Known: {known}. "
+                "If the class is your own, name its source with --code FILE"
+            )
+        return found
+
+    @model_serializer(mode="wrap")
+    def _named(self, handler: Any) -> dict[str, Any]:
+        return {"type": self.kind(), **handler(self)}
+
+    @classmethod
+    def kind(cls) -> str:
+        """The catalog name; `module:Name` for a user's own class."""
+        if cls.__module__.startswith(cls.package + "."):
+            return cls.__module__.rpartition(".")[2]
+        return f"{cls.__module__}:{cls.__qualname__}"
+
+    def own_classes(self) -> list[type]:
+        """This value's class, where it is a user's own."""
+        return [type(self)] if ":" in self.kind() else []
+
+
+def build(kind: type[Config], fields: Any) -> Any:
+    """Build `kind` from plain data; every problem becomes one line.
+
+    Raises:
+        RecipeError: The data does not describe a `kind`.
+    """
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        raise RecipeError(*_problems(kind, fields, error)) from None
+
+
+def _holds_paths(annotation: Any) -> bool:
+    """Whether a field's type mentions FilePath anywhere, as in `FilePath | None`."""
+    return FILE in getattr(annotation, "__metadata__", ()) or any(_holds_paths(part) for part in get_args(annotation))
+
+
+def _anchor(value: Any, folder: Path) -> Any:
+    if isinstance(value, (tuple, list)):
+        return tuple(_anchor(item, folder) for item in value)
+    path = Path(value).expanduser()
+    if path.is_absolute():
+        return str(path)
+    named_as_path = value.startswith((".", "~")) or path.suffix != "" or (folder / path).exists()
+    return str((folder / path).resolve()) if named_as_path and ":" not in value else value
+
+
+def _read(text: str, annotation: Any, current: Any) -> Any:
+    """`text` as its field's declared type wants it: a string stays one, brackets are lists, the rest pydantic converts."""
+    parts = _leaves(annotation)
+    if type(None) in parts and text.lower() in ("none", "null"):
+        return None
+    takes_list = any(part in (tuple, list, dict) for part in parts) or isinstance(current, Config)
+    if text[:1] in "[{" and takes_list:
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError:
+            return text
+    if str not in parts and bool not in parts and any(part in (int, float) for part in parts):
+        for convert in (int, float):
+            try:
+                return convert(text)
+            except ValueError:
+                continue
+    return text
+
+
+def _leaves(annotation: Any) -> set[Any]:
+    """The plain types a declared type is made of: `tuple[str, ...] | None` -> {tuple, str, NoneType}."""
+    found = {getattr(annotation, "__origin__", annotation)}
+    for part in get_args(annotation):
+        if isinstance(part, str):
+            found.add(str)  # a member of a Literal
+        elif part is not Ellipsis:
+            found |= _leaves(part)
+    return {kind for kind in found if isinstance(kind, type)}
+
+
+def _problems(kind: type[Config], fields: Any, error: ValidationError, prefix: str = "") -> list[str]:
+    """One line for each field that pydantic refuses, with its whole path, the value and what would be right."""
+    found: dict[str, str] = {}
+    for detail in error.errors(include_url=False):
+        location = [str(part) for part in detail["loc"] if not _is_type_tag(str(part))]
+        where = prefix + ".".join(location)
+        message = _sentence(detail["msg"].removeprefix("Value error, "))
+        if detail["type"] == "extra_forbidden":
+            owner, beside = _owner(kind, fields, location), where.rpartition(".")[0]
+            known = (f"{beside}.{name}" if beside else name for name in owner.model_fields)
+            found.setdefault(where, unknown("field", where, known))
+        elif detail["type"] == "missing":
+            found.setdefault(where, f"{where} is missing.")
+        elif not where:
+            found.setdefault(message, message)
+        elif detail["type"] == "value_error" and not isinstance(detail["input"], (str, int, float)):
+            found.setdefault(where, f"{where}: {message}")
+        elif where in found:
+            found[where] = found[where].rstrip(".") + f", or {message}"  # another member of a union refuses too
+        else:
+            found[where] = f"{where} = {_shown(detail['input'])}: {message}"
+    return list(found.values())
+
+
+def _is_type_tag(part: str) -> bool:
+    """Pydantic puts the member of a union it tried into the path (`int`, `literal['epoch']`, `constrained-int`)."""
+    return part in ("int", "float", "str", "bool") or part.startswith(("literal[", "constrained-", "tuple[", "function-"))
+
+
+def _sentence(message: str) -> str:
+    plain = {
+        "valid integer": "a whole number is needed",
+        "valid number": "a number is needed",
+        "valid dictionary": "a mapping of field names to values is needed",
+    }
+    for mark, words in plain.items():
+        if mark in message:
+            return words + "."
+    message = message.removeprefix("Input ").strip()
+    return message[:1].lower() + message[1:] + ("" if message.endswith((".", "?")) else ".")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _owner(kind: type[Config], fields: Any, location: Sequence[str]) -> type[Config]:
+    """The class of the value in which the last name of `location` stands."""
+    for name in location[:-1]:
+        field = kind.model_fields.get(name)
+        value = fields.get(name) if isinstance(fields, Mapping) else getattr(fields, name, None)
+        if field is None:
+            break
+        declared = next((part for part in _leaves(field.annotation) if issubclass(part, Config)), None)
+        if isinstance(value, Config):
+            kind = type(value)
+        elif declared is not None and issubclass(declared, Choice) and isinstance(value, Mapping):
+            kind = declared.named(str(value.get("type"))) if "type" in value else declared
+        elif declared is not None:
+            kind = declared
+        fields = value
+    return kind

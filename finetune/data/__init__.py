@@ -1,0 +1,1 @@
+"""From files, the Hub or plain Python values to named splits of rows."""

@@ -1,0 +1,87 @@
+"""Features: the encoded rows of a split, memory-mapped, so that their number does not show in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from finetune.data import cache
+from finetune.data.table import CHUNK, Rows
+from finetune.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Encode = Callable[[dict[str, list[Any]]], dict[str, list[Any]]]
+"""From columns of rows to columns of features, `row` counted from the first of the rows."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """All features of a split.
+
+    Attributes:
+        table: Their columns; `row` is the position in the split.
+        rows, windows, lengths: `(features,)` each: position of the row, number within it, tokens.
+    """
+
+    table: Dataset
+    rows: np.ndarray
+    windows: np.ndarray
+    lengths: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def take(self, indices: Sequence[int] | np.ndarray) -> list[dict[str, Any]]:
+        """Some features, as dictionaries."""
+        columns = self.table[[int(index) for index in indices]]
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+    def key(self, index: int) -> tuple[int, int]:
+        """What an output is known by: row and window."""
+        return int(self.rows[index]), int(self.windows[index])
+
+    def number(self, name: str) -> np.ndarray:
+        """A numeric column, `(features,)`."""
+        return self.table.data.column(name).to_numpy()
+
+
+def encode(rows: Rows, encoder: Encode, key: tuple[object, ...]) -> Features:
+    """Encode a split, through the cache.
+
+    Args:
+        rows: The split.
+        encoder: Makes features of some rows.
+        key: All that the features depend on besides the rows' content: task, tokenizer, limit, mode.
+
+    Raises:
+        DataError: No row gives a feature.
+    """
+    from datasets import Dataset
+
+    def write(target: Path) -> None:
+        import pyarrow as pa
+
+        stream = None
+        with pa.OSFile(str(target), "wb") as file:
+            for start in range(0, len(rows), CHUNK):
+                columns = encoder(rows.batch(start, start + CHUNK))
+                columns["row"] = [row + start for row in columns["row"]]
+                chunk = pa.table(columns) if stream is None else pa.table(columns, schema=stream_schema)
+                if stream is None:
+                    stream_schema = chunk.schema
+                    stream = pa.ipc.new_stream(file, stream_schema)
+                stream.write_table(chunk)
+            if stream is not None:
+                stream.close()
+
+    table = Dataset.from_file(str(cache.cached("features", (rows.digest, *key), write)))
+    if len(table) == 0:
+        raise DataError(f"no row of {rows.origin} gives anything to learn from.")
+    arrays = [table.data.column(name).to_numpy() for name in ("row", "window", "length")]
+    return Features(table, *arrays)

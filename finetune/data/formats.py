@@ -1,0 +1,174 @@
+"""Reading one file, whatever its format, into `(line, values)` records: csv, tsv, json, jsonl, parquet, each also as .gz."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from finetune.errors import DataError, listing
+
+Record = tuple[int, dict[str, Any]]
+
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a delimited file is written.
+
+    Attributes:
+        delimiter: One character; None: a comma for csv, a tab for tsv.
+        quoting: Whether `"` quotes a field; None: yes for csv, no for tsv.
+        header: Column names of a file whose first line is already data; None: the first line names the columns.
+        field: Name of the list that holds the rows of a json file; None: the file is the list, or has one list.
+    """
+
+    delimiter: str | None = None
+    quoting: bool | None = None
+    header: tuple[str, ...] | None = None
+    field: str | None = None
+
+
+def suffix(path: Path) -> str:
+    """The suffix that tells the format, `.gz` aside."""
+    return Path(path.name.removesuffix(".gz")).suffix.lower()
+
+
+def read(path: Path, options: Options) -> Iterator[Record]:
+    """Records of a file; `line` is the line in the file (csv, tsv, jsonl) or the row's number, from 1.
+
+    Raises:
+        DataError: The file is missing, empty, of an unknown format, not UTF-8, or has lines that cannot be read.
+    """
+    _check(path)
+    kind = suffix(path)
+    if kind == ".parquet":
+        yield from _parquet(path)
+        return
+    opener = gzip.open if path.name.endswith(".gz") else open
+    try:
+        with opener(path, "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:  # type: ignore[arg-type]
+            if kind in (".csv", ".tsv"):
+                yield from _delimited(text, path, options, kind)
+            elif kind == ".jsonl":
+                yield from _json_lines(text, path)
+            else:
+                yield from _json(text, path, options)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not UTF-8: byte {error.object[error.start]:#04x} cannot be read. "
+            "Save it as UTF-8, for example with: iconv -f latin1 -t utf-8"
+        ) from None
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise DataError(f"{path} is not a whole gzip file: {error}.") from None
+
+
+def _check(path: Path) -> None:
+    if not path.exists():
+        from difflib import get_close_matches
+
+        beside = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = get_close_matches(path.name, beside, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise DataError(f"the file {path} does not exist.{hint}")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; a file is needed.")
+    if suffix(path) not in SUFFIXES:
+        raise DataError(f"{path} has no known format. Known: {', '.join(SUFFIXES)}, each also with .gz.")
+    if path.stat().st_size == 0:
+        raise DataError(f"the file {path} is empty.")
+
+
+def _delimited(text: TextIO, path: Path, options: Options, kind: str) -> Iterator[Record]:
+    csv.field_size_limit(2**31 - 1)
+    quoting = kind == ".csv" if options.quoting is None else options.quoting
+    lines = csv.reader(
+        text,
+        delimiter=options.delimiter or ("," if kind == ".csv" else "\t"),
+        quoting=csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE,
+        strict=True,
+    )
+    problems: list[str] = []
+    names = list(options.header) if options.header else None
+    while True:
+        start = lines.line_num + 1
+        try:
+            fields = next(lines)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            problems.append(f"{path} line {start}: {error}. If quotes are part of the text, set data.quoting=false.")
+            break
+        if not fields:
+            continue
+        if names is None:
+            names = fields
+            if len(set(names)) < len(names):
+                twice = sorted({name for name in names if names.count(name) > 1})
+                raise DataError(f"{path}: the header names {listing(map(repr, twice))} twice.")
+        elif len(fields) != len(names):
+            problems.append(f"{path} line {start}: {len(fields)} fields, but {len(names)} columns ({listing(names)}).")
+            if len(problems) == 5:
+                break
+        else:
+            yield start, dict(zip(names, fields, strict=True))
+    if problems:
+        raise DataError(*problems)
+
+
+def _json_lines(text: TextIO, path: Path) -> Iterator[Record]:
+    for number, line in enumerate(text, start=1):
+        if not line.strip():
+            continue
+        try:
+            values = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path} line {number}: no JSON: {error.msg} at character {error.pos + 1}.") from None
+        yield number, _object(values, f"{path} line {number}")
+
+
+def _json(text: TextIO, path: Path, options: Options) -> Iterator[Record]:
+    try:
+        content = json.load(text)
+    except json.JSONDecodeError as error:
+        if error.msg == "Extra data":  # one object a line, under a .json name
+            text.seek(0)
+            yield from _json_lines(text, path)
+            return
+        raise DataError(f"{path} line {error.lineno}: no JSON: {error.msg}.") from None
+    if isinstance(content, dict):
+        lists = [key for key, value in content.items() if isinstance(value, list)]
+        if options.field is None and len(lists) != 1:
+            raise DataError(f"{path}: data.field must name the list of rows. Lists here: {listing(lists) or 'none'}.")
+        content = content.get(options.field or lists[0])
+    if not isinstance(content, list):
+        raise DataError(f"{path}: a list of rows is needed, there is {type(content).__name__}.")
+    for number, values in enumerate(content, start=1):
+        yield number, _object(values, f"{path} row {number}")
+
+
+def _object(values: Any, where: str) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise DataError(f"{where}: a row is an object with named values, there is {type(values).__name__}.")
+    return values
+
+
+def _parquet(path: Path) -> Iterator[Record]:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        file = parquet.ParquetFile(path)
+        number = 0
+        for batch in file.iter_batches():
+            for values in batch.to_pylist():
+                number += 1
+                yield number, values
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} is not a readable parquet file: {error}") from None

@@ -1,0 +1,73 @@
+"""Rows from files on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import field_validator
+
+from finetune.config import FilePath
+from finetune.data import cache, formats, table
+from finetune.data.base import SPLITS, Data
+from finetune.data.formats import Options
+from finetune.data.table import Rows
+from finetune.errors import DataError, FinetuneError
+
+
+class Files(Data):
+    """csv, tsv, json, jsonl and parquet files, each also gzipped; one or several files for each split."""
+
+    train: tuple[FilePath, ...]
+    """Files of the training split."""
+    validation: tuple[FilePath, ...] | None = None
+    """Files of the validation split; None: part of the training rows is kept aside."""
+    test: tuple[FilePath, ...] | None = None
+    """Files of the test split; their labels may be absent."""
+    delimiter: str | None = None
+    """One character between the fields of a csv or tsv file; None: a comma for csv, a tab for tsv."""
+    quoting: bool | None = None
+    """Whether " quotes a field; None: yes for csv, no for tsv."""
+    header: tuple[str, ...] | None = None
+    """Column names of files whose first line is already data; None: the first line names the columns."""
+    field: str | None = None
+    """Name of the list of rows inside a json file; None: the file is the list, or has only one."""
+
+    @field_validator("train", "validation", "test", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        return (str(value),) if isinstance(value, (str, Path)) else value
+
+    def read(self) -> dict[str, Rows]:
+        """Every split, from its files; all that is wrong with them at once."""
+        options = Options(self.delimiter, self.quoting, self.header, self.field)
+        splits, problems = {}, []
+        for split in SPLITS:
+            paths = getattr(self, split)
+            if paths is None:
+                continue
+            try:
+                splits[split] = read_files([Path(path).expanduser() for path in paths], split, options)
+            except FinetuneError as error:
+                problems += error.problems
+        if problems:
+            raise DataError(*problems)
+        return splits
+
+
+def read_files(paths: list[Path], split: str, options: Options) -> Rows:
+    """One split from its files, through the cache of files already read."""
+    from datasets import concatenate_datasets
+
+    parts = []
+    for path in paths:
+        content = cache.file_digest(path) if path.is_file() else "missing"
+
+        def write(target: Path, path: Path = path) -> None:
+            table.write(formats.read(path, options), path.name, target)
+
+        parts.append(table.read(cache.cached("rows", (content, path.name, options), write), split, path.name))
+    if len(parts) == 1:
+        return parts[0]
+    joined = concatenate_datasets([part.table for part in parts])
+    return Rows(joined, split, ", ".join(part.origin for part in parts))

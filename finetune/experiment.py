@@ -1,0 +1,305 @@
+"""One run, from a recipe to a believed result: prepare, train, score, save, certify."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from finetune import artefact, evaluation
+from finetune.certificate import certify, record
+from finetune.compute import Compute, compute
+from finetune.errors import DataError, RunError, listing, nearest
+from finetune.interruption import Interruption, Stopped
+from finetune.model import Built, build
+from finetune.predict import load
+from finetune.preparation import Prepared, differences, prepare
+from finetune.recipe import Recipe, load_recipe
+from finetune.run_directory import (
+    FORMAT,
+    RunDirectory,
+    environment,
+    read_json,
+    size_of,
+    write_json,
+    write_lines,
+)
+from finetune.training import checkpoint, optim
+from finetune.training.driver import Driver, Watcher
+from finetune.training.loop import Trainee
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run.
+
+    Attributes:
+        directory: Where everything lies.
+        report: Content of report.json.
+    """
+
+    directory: Path
+    report: dict[str, Any]
+
+    @property
+    def scores(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Split -> metric -> value, low, high (95 % interval) and baseline."""
+        found: dict[str, dict[str, dict[str, float]]] = self.report["scores"]
+        return found
+
+    @property
+    def complete(self) -> bool:
+        """Whether a fresh process confirmed the saved model."""
+        return bool(self.report["status"] == "complete")
+
+    def predict(self, rows: Any) -> list[dict[str, Any]]:
+        """Predictions of the saved model: see `finetune.predict.Predictor`."""
+        return load(self.directory)(rows)
+
+
+def run(
+    recipe: Recipe, directory: str | Path = "runs", watcher: Watcher | None = None, certified: bool = True
+) -> Result:
+    """Run a recipe, or go on where an earlier run of the same recipe stopped; a finished one is only read.
+
+    Args:
+        recipe: What to run.
+        directory: Folder of all runs; this one lies in `NAME/METHOD-DIGEST` below.
+        watcher: Told of every step and scoring.
+        certified: Whether a fresh process examines the saved model; without, the status stays `uncertified`.
+
+    Raises:
+        FinetuneError: The recipe, the data, the checkpoint or the directory does not fit.
+        Stopped: Ctrl-C or SIGTERM; a checkpoint was written.
+    """
+    here = _join(recipe)
+    prepared = prepare(recipe, here.device.type)
+    return _run(prepared, RunDirectory(Path(directory) / prepared.directory_name), here, watcher or Watcher(), certified)
+
+
+def resume(path: str | Path, watcher: Watcher | None = None, certified: bool = True) -> Result:
+    """Go on with the run of a directory; a finished one is only read.
+
+    Raises:
+        RunError: What the run depends on has changed since; the message says what.
+    """
+    directory = RunDirectory(Path(path))
+    recipe = load_recipe(str(path))
+    if directory.status == "complete":
+        return Result(directory.path, directory.read_report())
+    here = _join(recipe)
+    prepared = prepare(recipe, here.device.type)
+    if directory.identity.exists():
+        changed = differences(read_json(directory.identity), prepared.identity)
+        if changed:
+            raise RunError(
+                f"{path} cannot go on, because what it depends on has changed: {listing(changed)}. "
+                "Run its recipe.json as a new run instead: copy it elsewhere and give that file."
+            )
+    return _run(prepared, directory, here, watcher or Watcher(), certified)
+
+
+def _join(recipe: Recipe) -> Compute:
+    if os.environ.get("FINETUNE_CERTIFYING"):
+        raise RunError("a file with classes of your own starts a run when it is imported; guard it: if __name__ == '__main__'.")
+    return compute(recipe.training.precision, recipe.training.deterministic)
+
+
+def _run(prepared: Prepared, directory: RunDirectory, here: Compute, watcher: Watcher, certified: bool) -> Result:
+    status = directory.status
+    here.wait()  # everyone has read the status before anyone changes it
+    if status == "complete":
+        return Result(directory.path, directory.read_report())
+    if not here.first:
+        return _train(prepared, directory, here, Watcher(), certified)
+    with directory.locked():
+        if status == "new":
+            _open(prepared, directory)
+        return _train(prepared, directory, here, watcher, certified)
+
+
+def _open(prepared: Prepared, directory: RunDirectory) -> None:
+    """Write what a resumed run needs, before anything is computed."""
+    recipe = prepared.recipe.model_copy(update={"data": prepared.recipe.data.stored(directory.data)})
+    write_json(directory.recipe, recipe.anchored(Path.cwd()).to_json())
+    write_json(directory.identity, prepared.identity)
+    write_json(directory.report, {"format": FORMAT, "status": "running"})
+
+
+def _train(prepared: Prepared, directory: RunDirectory, here: Compute, watcher: Watcher, certified: bool) -> Result:
+    recipe, training = prepared.recipe, prepared.recipe.training
+    built = build(
+        recipe.model,
+        prepared.checkpoint,
+        prepared.head,
+        recipe.tuning,
+        training.seed,
+        prepared.steps,
+        training.gradient_checkpointing,
+    )
+    module = built.module.to(here.device)
+    optimizer = optim.optimizer(module, recipe.tuning, training)
+    wrapped = here.accelerator.prepare(module) if here.processes > 1 else module
+    trainee = Trainee(module, wrapped, optimizer, recipe.tuning)
+    if here.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    started = time.perf_counter()
+    with Interruption() as interruption:
+        driver = Driver(prepared, trainee, directory, here, watcher, interruption)
+        watcher.started(prepared.steps, driver.position.step, str(directory.path))
+        try:
+            finished = driver.drive()
+        finally:
+            driver.note_time(time.perf_counter() - started)
+        if not finished:
+            if here.first:
+                write_json(directory.report, {"format": FORMAT, "status": "stopped"})
+            raise Stopped(
+                f"Stopped after step {driver.position.step} of {prepared.steps}; everything is saved. "
+                f"Go on with: finetune run {directory.path}",
+                interruption.signal or signal.SIGINT,
+            )
+    return _finish(prepared, trainee, built, driver, certified)
+
+
+def _finish(prepared: Prepared, trainee: Trainee, built: Built, driver: Driver, certified: bool) -> Result:
+    """Score the best checkpoint, save it, and have a fresh process confirm it."""
+    directory, here, recipe = driver.directory, driver.compute, prepared.recipe
+    task, rows = recipe.task, prepared.splits["validation"]
+    best = driver.position.best_step
+    if best is not None and best != driver.position.step:
+        checkpoint.restore_parameters(checkpoint.at(directory.checkpoints, best), trainee)
+    driver.watcher.note("Scoring the validation split")
+    began = time.perf_counter()
+    done = evaluation.evaluate(trainee.module, prepared.encoder, rows, here, recipe.training.batch_tokens)
+    decisions = task.calibrate(done.raw, rows)
+    predictions = task.decide(done.raw, decisions)
+    measured = task.measure(predictions, rows)
+    if not here.first:
+        here.wait()
+        return Result(directory.path, directory.read_report())
+    baseline = task.measure(task.baseline(prepared.splits["train"], rows), rows)
+    scores = {"validation": evaluation.report(task, measured, baseline)}
+    seconds = {"scoring": round(time.perf_counter() - began, 2), **driver.seconds()}
+    write_lines(directory.predictions("validation"), evaluation.prediction_lines(task, rows, predictions, labelled=True))
+    artefact.save(prepared, trainee, directory, decisions)
+    report = {
+        "format": FORMAT,
+        "status": "uncertified",
+        "scores": scores,
+        "baseline": task.baseline_name,
+        "recipe": recipe.model_copy(update={"data": recipe.data.stored(directory.data)}).to_json(),
+        "best_step": best,
+        "steps": driver.position.step,
+        "parameters": {"trainable": built.trainable, "total": built.total},
+        "rows": _row_counts(prepared),
+        "seconds": seconds,
+        "peak_memory_bytes": peak_memory(here),
+        "bytes_on_disk": {"model": size_of(directory.model), "checkpoints": size_of(directory.checkpoints)},
+        "revisions": {**recipe.data.revisions(), "model": prepared.checkpoint.revision, "digest": prepared.checkpoint.digest},
+        "processes": here.processes,
+        "device": here.device.type if here.device.type == "cpu" else torch.cuda.get_device_name(),
+        "environment": environment(),
+        "certificate": None,
+    }
+    write_json(directory.report, report)
+    record(directory, trainee.module, prepared.encoder, rows, here, decisions)
+    if certified:
+        driver.watcher.note("A fresh process examines the saved model")
+        report = confirm([directory])[0]
+    here.wait()
+    return Result(directory.path, report)
+
+
+def confirm(directories: list[RunDirectory]) -> list[dict[str, Any]]:
+    """Have one fresh process examine saved runs; each report gets its certificate and its status."""
+    reports = []
+    for directory, certificate in zip(directories, certify(directories), strict=True):
+        status = "complete" if certificate["holds"] else "uncertified"
+        report = {**directory.read_report(), "status": status, "certificate": certificate}
+        write_json(directory.report, report)
+        artefact.write_card(directory, report)
+        if not certificate["holds"]:
+            log.warning("the saved model could not be confirmed: %s", "; ".join(certificate["reasons"]))
+        reports.append(report)
+    return reports
+
+
+def evaluate(path: str | Path, split: str) -> dict[str, Any]:
+    """Score the saved model of a run on a split, and add that to its report.
+
+    Args:
+        path: The run directory.
+        split: `validation` or `test`.
+
+    Returns:
+        Metric -> value, low, high and baseline.
+
+    Raises:
+        RunError: The run is not finished.
+        DataError: There is no such split, or it has no labels.
+    """
+    directory = RunDirectory(Path(path))
+    predictor = load(path)
+    task = predictor.recipe.task
+    splits = predictor.recipe.data.load(task.inputs(), task.targets())
+    if split not in splits:
+        raise DataError(f"there is no split {split!r}. {nearest(split, splits)}")
+    rows = splits[split]
+    columns = [column.name for column in task.targets()]
+    if any(name not in rows.columns or all(v in (None, "") for v in rows.column(name)) for name in columns):
+        raise DataError(
+            f"the {split} split has no {listing(columns)}, so it cannot be scored; predict it with: "
+            f"finetune predict {path} --file FILE --output FILE"
+        )
+    task.check(rows)
+    with directory.locked():
+        done = evaluation.evaluate(
+            predictor.module,
+            predictor.encoder,
+            rows,
+            predictor.compute,
+            predictor.recipe.training.batch_tokens,
+            decisions=predictor.decisions,
+        )
+        assert done.statistics is not None
+        baseline = task.measure(task.baseline(splits["train"], rows), rows)
+        found = evaluation.report(task, done.statistics, baseline)
+        lines = evaluation.prediction_lines(task, rows, done.predictions, labelled=True)
+        write_lines(directory.predictions(split), lines)
+        report = directory.read_report()
+        write_json(directory.report, {**report, "scores": {**report["scores"], split: found}})
+    return found
+
+
+def _row_counts(prepared: Prepared) -> dict[str, dict[str, int]]:
+    """Rows of each split, and how many `max_length` cuts."""
+    counts = {}
+    for name, rows in prepared.splits.items():
+        counts[name] = {"rows": len(rows)}
+        if name in prepared.labelled:
+            features = prepared.features if name == "train" else prepared.encoder.features(rows, "score")
+            counts[name] |= {"features": len(features), "truncated": truncated(features, prepared.encoder.limit)}
+    return counts
+
+
+def truncated(features: Any, limit: int) -> int:
+    """Features that had more tokens than the limit, where the task counts them."""
+    return int((features.number("whole") > limit).sum()) if "whole" in features.table.column_names else 0
+
+
+def peak_memory(here: Compute) -> int:
+    """Most bytes held so far: on the GPU, or by this process."""
+    if here.device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    scale = 1 if os.uname().sysname == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale

@@ -1,0 +1,79 @@
+"""Scores of one predicted class per row, computed by scikit-learn.
+
+Each function takes the gold and predicted class ids, `(rows,)` integers, how often each row counts, `(rows,)`, and the
+class ids in use. Classes that never occur or are never predicted score 0, as in the official GLUE script.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Ids:
+    """Gold and predicted classes, `(rows,)` each; `weights` says how often a row counts; `positive` is the binary target."""
+
+    gold: np.ndarray
+    predicted: np.ndarray
+    weights: np.ndarray
+    classes: int
+    positive: int
+
+    @property
+    def common(self) -> dict[str, Any]:
+        """Arguments that every scikit-learn score takes."""
+        return {"y_true": self.gold, "y_pred": self.predicted, "sample_weight": self.weights}
+
+
+def accuracy(ids: Ids) -> float:
+    """Share of rows whose class is right."""
+    from sklearn.metrics import accuracy_score
+
+    return float(accuracy_score(**ids.common))
+
+
+def matthews(ids: Ids) -> float:
+    """Matthews correlation, -1 to 1 (CoLA's score); for several classes Gorodkin's R_K."""
+    from sklearn.metrics import matthews_corrcoef
+
+    return float(matthews_corrcoef(**ids.common))
+
+
+def _averaged(function: str, average: str) -> Callable[[Ids], float]:
+    def score(ids: Ids) -> float:
+        import sklearn.metrics
+
+        # the positive class against all the rest: also where there are more than two classes
+        labels = [ids.positive] if average == "binary" else list(range(ids.classes))
+        kind = "macro" if average == "binary" else average
+        return float(getattr(sklearn.metrics, function)(**ids.common, labels=labels, average=kind, zero_division=0))
+
+    score.__doc__ = f"{function} of scikit-learn, average={average!r}."
+    return score
+
+
+SCORES: dict[str, Callable[[Ids], float]] = {
+    "accuracy": accuracy,
+    "matthews": matthews,
+    **{
+        (short if average == "binary" else f"{short}_{average}"): _averaged(function, average)
+        for short, function in (("f1", "f1_score"), ("precision", "precision_score"), ("recall", "recall_score"))
+        for average in ("binary", "macro", "micro", "weighted")
+    },
+}
+"""Name -> score; `f1`, `precision` and `recall` without a suffix are those of the positive class. Higher is better."""
+
+
+def scores(
+    names: Sequence[str], gold: np.ndarray, predicted: np.ndarray, weights: np.ndarray, classes: int, positive: int
+) -> dict[str, float]:
+    """The named scores of `(rows,)` gold and predicted class ids, each row counted `weights` times."""
+    ids = Ids(gold.astype(int), predicted.astype(int), weights, classes, positive)
+    return {name: SCORES[name](ids) for name in names}
+
+
+def confusion(gold: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Rows of class i predicted as class j, `(classes, classes)`."""
+    return np.bincount(gold.astype(int) * classes + predicted.astype(int), minlength=classes**2).reshape(classes, -1)

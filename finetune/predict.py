@@ -1,0 +1,105 @@
+"""Using a trained model: the saved artefact, loaded as anyone would load it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from finetune.compute import Compute, compute
+from finetune.data.sources.rows import as_rows
+from finetune.errors import DataError, RunError, nearest
+from finetune.evaluation import Encoder, evaluate
+from finetune.model import auto_class, tokenizer_of, token_limit
+from finetune.recipe import Recipe, load_recipe
+from finetune.run_directory import RunDirectory, read_json
+
+DECISIONS = "decisions.json"
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained model with all that predicting needs.
+
+    Attributes:
+        recipe: The resolved recipe of its run.
+        module: The model, in eval mode.
+        encoder: Task and tokenizer.
+        compute: Device and number format: those that the scores were made with.
+        decisions: What the task calibrated.
+    """
+
+    recipe: Recipe
+    module: nn.Module
+    encoder: Encoder
+    compute: Compute
+    decisions: dict[str, Any]
+
+    def __call__(self, rows: Sequence[dict[str, Any] | str | tuple[str, ...]]) -> list[dict[str, Any]]:
+        """One prediction a row.
+
+        Args:
+            rows: Dictionaries of the input columns; a plain text or a tuple of texts where those are meant.
+
+        Raises:
+            DataError: An input column is missing.
+        """
+        names = [column.name for column in self.recipe.task.inputs()]
+        if not rows:
+            return []
+        records = [_record(row, names, number) for number, row in enumerate(rows, start=1)]
+        training = self.recipe.training
+        done = evaluate(
+            self.module,
+            self.encoder,
+            as_rows(records, "predict"),
+            self.compute,
+            training.batch_tokens,
+            labelled=False,
+            decisions=self.decisions,
+        )
+        return done.predictions
+
+
+def _record(row: dict[str, Any] | str | tuple[str, ...], names: list[str], number: int) -> dict[str, Any]:
+    if isinstance(row, str):
+        row = (row,)
+    if not isinstance(row, dict):
+        if len(row) != len(names):
+            raise DataError(f"row {number} has {len(row)} texts, but this model reads {len(names)}: {', '.join(names)}.")
+        row = dict(zip(names, row, strict=True))
+    for name in names:
+        if row.get(name) is None:
+            raise DataError(f"row {number} has no {name!r}. {nearest(name, row)}")
+    return {name: row[name] for name in names}
+
+
+def load(directory: str | Path) -> Predictor:
+    """Load the model of a finished run.
+
+    Raises:
+        RunError: The directory holds no finished run.
+        ModelError: The checkpoint that an adapter belongs to is gone.
+    """
+    run = RunDirectory(Path(directory))
+    recipe = load_recipe(str(directory))
+    if not (run.model / "config.json").exists():
+        raise RunError(f"{directory} has no trained model yet (status: {run.status}); finish it with: finetune run {directory}")
+    module, encoder = load_artefact(recipe, run.model)
+    here = compute(recipe.training.precision)
+    decisions = read_json(run.model / DECISIONS) if (run.model / DECISIONS).exists() else {}
+    return Predictor(recipe, module.to(here.device).eval(), encoder, here, decisions.get("decisions", {}))
+
+
+def load_artefact(recipe: Recipe, folder: Path) -> tuple[nn.Module, Encoder]:
+    """The saved model through its public loader, weights in fp32, and the saved tokenizer."""
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    tokenizer, digest = tokenizer_of(str(folder), local=True)
+    limit = token_limit(recipe.task, recipe.tuning, config)
+    module = recipe.tuning.load(folder, auto_class(recipe.task.head(config)))
+    return module, Encoder(recipe.task, tokenizer, digest, limit, recipe.training.seed)

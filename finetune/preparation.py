@@ -1,0 +1,156 @@
+"""Everything that can be known and checked before any weight is loaded."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from finetune.compute import resolve_precision
+from finetune.data import cache
+from finetune.data.features import Features
+from finetune.data.table import Rows
+from finetune.errors import RecipeError
+from finetune.evaluation import Encoder
+from finetune.model import Checkpoint, open_checkpoint, token_limit
+from finetune.recipe import Recipe
+from finetune.tasks.base import Head
+from finetune.training.loop import total_steps
+
+RESULTS_VERSION = 1
+"""Raised whenever the code gives other results for the same recipe, so that runs of before get other names."""
+
+NEUTRAL = {"batch_tokens", "save_every", "keep"}
+"""Fields of `training` that do not name a run: memory, speed and disk."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A recipe with everything it resolved to.
+
+    Attributes:
+        recipe: With label names, token limit and number format filled in.
+        splits: Its rows.
+        checkpoint: What it starts from.
+        head: What is put on it.
+        encoder: Makes features and batches.
+        features: Of the training split.
+        steps: Optimizer steps of the whole run.
+        identity: All that the result depends on, as JSON values.
+        labelled: Splits whose rows have targets.
+    """
+
+    recipe: Recipe
+    splits: dict[str, Rows]
+    checkpoint: Checkpoint
+    head: Head
+    encoder: Encoder
+    features: Features
+    steps: int
+    identity: dict[str, Any]
+    labelled: frozenset[str]
+
+    @property
+    def digest(self) -> str:
+        """Names the run."""
+        return cache.digest(json.dumps(self.identity, sort_keys=True))
+
+    @property
+    def directory_name(self) -> str:
+        """`mrpc/lora-3f9a2c`."""
+        method = self.recipe.tuning.kind().rpartition(":")[2].lower()
+        return f"{self.recipe.name}/{method}-{self.digest[:6]}"
+
+
+def prepare(recipe: Recipe, device: str) -> Prepared:
+    """Load rows, tokenizer and configuration, check them against each other, and encode the training rows.
+
+    Args:
+        recipe: As written.
+        device: `cpu` or `cuda`, which decides what `precision=auto` becomes.
+
+    Raises:
+        FinetuneError: Whatever does not fit.
+    """
+    splits = recipe.data.load(recipe.task.inputs(), recipe.task.targets())
+    checkpoint = open_checkpoint(recipe.model)
+    limit = token_limit(recipe.task, recipe.tuning, checkpoint.config)
+    task = recipe.task.resolve(splits["train"], checkpoint.tokenizer).model_copy(update={"max_length": limit})
+    labelled = frozenset(name for name, rows in splits.items() if _has_targets(recipe, rows))
+    for name in sorted(labelled):
+        task.check(splits[name])
+    head = task.head(checkpoint.config)
+    precision = resolve_precision(recipe.training.precision, device)
+    training = recipe.training.model_copy(update={"precision": precision})
+    resolved = recipe.model_copy(update={"task": task, "training": training})
+    refusal = recipe.tuning.refuse(head.auto, checkpoint.config, training.gradient_checkpointing)
+    if refusal:
+        raise RecipeError(f"tuning={recipe.tuning.kind()}: {refusal}")
+    encoder = Encoder(task, checkpoint.tokenizer, checkpoint.tokenizer_digest, limit, training.seed)
+    features = encoder.features(splits["train"], "train")
+    steps = total_steps(training, len(features))
+    return Prepared(
+        resolved, splits, checkpoint, head, encoder, features, steps, _identity(resolved, splits, checkpoint), labelled
+    )
+
+
+def _has_targets(recipe: Recipe, rows: Rows) -> bool:
+    """Whether a split can be scored: the columns are there, and not all empty as in hidden test labels."""
+    columns = [column.name for column in recipe.task.targets()]
+    return all(
+        name in rows.columns and (rows.split != "test" or any(v not in (None, "") for v in rows.column(name)))
+        for name in columns
+    )
+
+
+def _identity(recipe: Recipe, splits: dict[str, Rows], checkpoint: Checkpoint) -> dict[str, Any]:
+    fields = recipe.to_json()
+    return {
+        "format": 1,
+        "results": RESULTS_VERSION,
+        "task": fields["task"],
+        "tuning": fields["tuning"],
+        "training": {name: value for name, value in fields["training"].items() if name not in NEUTRAL},
+        "model": {
+            **{name: value for name, value in fields["model"].items() if name not in ("path", "tokenizer", "revision")},
+            "checkpoint": checkpoint.digest,
+            "tokenizer": checkpoint.tokenizer_digest,
+        },
+        "data": {name: rows.digest for name, rows in splits.items() if name != "test"},
+        "code": _own_code(recipe),
+    }
+
+
+def _own_code(recipe: Recipe) -> dict[str, str]:
+    """File and hash of the classes that a user wrote.
+
+    Raises:
+        RecipeError: A class that stands in no file.
+    """
+    found = {}
+    for value in (recipe.task, recipe.tuning, recipe.data):
+        for kind in value.own_classes():
+            try:
+                path = Path(inspect.getfile(kind)).resolve()
+                found[str(path)] = cache.file_digest(path)
+            except (TypeError, OSError):
+                raise RecipeError(
+                    f"the class {kind.__qualname__} stands in no file; put it into one, so that the run can be loaded again."
+                ) from None
+    return found
+
+
+def differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    """What differs between two identities, in words."""
+    found = []
+    for name in sorted(before.keys() | now.keys()):
+        old, new, where = before.get(name), now.get(name), f"{prefix}{name}"
+        if old == new:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            found += differences(old, new, f"{where}.")
+        else:
+            found.append(f"{where} was {old!r} and is {new!r}")
+    return found

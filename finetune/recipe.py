@@ -1,0 +1,211 @@
+"""Recipe: everything one run depends on, as one value."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SerializeAsAny, field_validator, model_validator
+
+from finetune import catalog
+from finetune.config import Config, FilePath, build
+from finetune.data.base import Data
+from finetune.errors import RecipeError, listing, nearest
+from finetune.tasks.base import Task
+from finetune.tuning.base import Tuning
+from finetune.tuning.full import Full
+
+RECIPE_FILE = "recipe.json"
+
+
+class Model(Config):
+    """The checkpoint that a run starts from. A plain string is its path."""
+
+    path: FilePath
+    """Hub id, local folder, or `package:NAME/FOLDER` for a checkpoint inside an installed Python package."""
+    revision: str | None = None
+    """Branch, tag or commit on the Hub; None: the default branch."""
+    initialize: Literal["pretrained", "random"] = "pretrained"
+    """`random` takes only the architecture and the tokenizer from the checkpoint."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Number format of the weights that are trained; activations follow `training.precision`."""
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
+    """Attention implementation of the library; `auto` lets it choose."""
+    tokenizer: FilePath | None = None
+    """Hub id or folder of another tokenizer; None: the checkpoint's."""
+
+
+class Training(Config):
+    """How long, in what portions and how carefully."""
+
+    epochs: PositiveFloat = 3
+    """Passes over the training features; a fraction stops within an epoch."""
+    steps: PositiveInt | None = None
+    """Optimizer steps in all; given, it replaces `epochs`."""
+    batch_size: PositiveInt = 32
+    """Features (rows, or windows where a row gives several) per optimizer step, over all processes."""
+    batch_tokens: PositiveInt = 16384
+    """Most tokens, padding included, that one process handles at once: memory and speed only, never the result."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """How the learning rate goes on after the warm-up: down to 0 in a line or half a cosine, or not at all."""
+    warmup: NonNegativeFloat = 0.1
+    """Over which the learning rate rises from 0: a share of all steps if below 1, else a number of steps."""
+    weight_decay: NonNegativeFloat = 0.01
+    """AdamW's decoupled decay; biases and norms are spared."""
+    clip: PositiveFloat | None = 1.0
+    """Longest gradient, Euclidean norm over all trained parameters; None: never shortened."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Number format of the forward pass. `auto`: bf16 where the hardware computes in it, else fp32."""
+    gradient_checkpointing: bool = False
+    """Forget activations and compute them again in the backward pass: less memory, about a third more time."""
+    evaluate_every: Literal["epoch"] | PositiveInt = "epoch"
+    """Score the validation split each epoch, or each so many steps; always at the end."""
+    save_every: Literal["epoch"] | PositiveInt = "epoch"
+    """Write a checkpoint each epoch, or each so many steps; also whenever the validation split was scored."""
+    patience: PositiveInt | None = None
+    """Stop after so many scorings without a better first metric; None: never."""
+    keep: PositiveInt = 1
+    """Newest checkpoints kept; the best is kept besides."""
+    seed: int = 0
+    """Of the head, the order and dropout."""
+    deterministic: bool = False
+    """Only deterministic algorithms, so that resuming is exact on a GPU too; slower there. A CPU always is exact."""
+
+    @field_validator("warmup")
+    @classmethod
+    def _whole_steps(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError("a share of the steps below 1, or a whole number of steps, is needed")
+        return value
+
+
+class Recipe(Config):
+    """Everything one run depends on: a frozen value, changed with `override`, written to JSON and read back."""
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    """Names the folder of the runs; letters, digits, dot, dash and underscore."""
+    task: SerializeAsAny[Task]
+    """What is learned and how it is scored."""
+    data: SerializeAsAny[Data]
+    """Where rows come from."""
+    model: Model
+    """The checkpoint to start from."""
+    tuning: SerializeAsAny[Tuning] = Full()
+    """Which parameters are trained, and how fast."""
+    training: Training = Training()
+    """How long, in what portions and how carefully."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_of_model(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and isinstance(fields.get("model"), (str, Path)):
+            return {**fields, "model": Model(path=str(fields["model"]))}
+        return fields
+
+    @model_validator(mode="after")
+    def _random_needs_full(self) -> Self:
+        if self.model.initialize == "random" and not self.tuning.trains_everything:
+            raise ValueError(
+                f"model.initialize=random needs tuning=full: {self.tuning.kind()} would leave random weights untrained"
+            )
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, from which `from_json` makes the same value."""
+        return {"format": 1, **self.model_dump(mode="json")}
+
+    @classmethod
+    def from_json(cls, fields: Any) -> Recipe:
+        """A recipe from plain data; it can name catalog types only.
+
+        Raises:
+            RecipeError: Everything that is wrong with it.
+        """
+        if not isinstance(fields, dict):
+            raise RecipeError(f"a recipe is a mapping of field names to values, not {type(fields).__name__}.")
+        if fields.get("format", 1) != 1:
+            raise RecipeError(f"format {fields['format']!r} is not known; this version reads format 1.")
+        recipe: Recipe = build(cls, {key: value for key, value in fields.items() if key != "format"})
+        return recipe
+
+
+def load_recipe(target: str) -> Recipe:
+    """The recipe that `target` names.
+
+    Args:
+        target: `recipes/glue.py:mrpc`, `my.yaml`, `my.json`, a run directory, or a shipped recipe (`quickstart`, `glue:sst2`).
+
+    Raises:
+        RecipeError: Nothing of that name, or a recipe that is not valid.
+    """
+    place, _, name = target.partition(":")
+    path = Path(place).expanduser()
+    if path.is_dir():
+        return _from_data(path / RECIPE_FILE)
+    if not path.exists():
+        path = _shipped(place)
+    if path.suffix in (".json", ".yaml", ".yml"):
+        return _from_data(path)
+    if path.suffix != ".py":
+        raise RecipeError(f"{path} is no recipe: a .py, .yaml or .json file, or a run directory, is needed.")
+    recipes = recipes_of(path)
+    if not name and len(recipes) == 1:
+        return next(iter(recipes.values()))
+    if name not in recipes:
+        what = f"no recipe {name!r}" if name else f"{len(recipes)} recipes"
+        raise RecipeError(f"{path} has {what}; name one as {place}:NAME. {nearest(name, recipes)}")
+    return recipes[name]
+
+
+def recipes_of(path: Path) -> dict[str, Recipe]:
+    """The recipes of a Python file: `recipe = Recipe(...)` under an empty name, `recipes = {...}` under theirs.
+
+    Raises:
+        RecipeError: The file holds none.
+    """
+    module = catalog.execute(path)
+    found = dict(getattr(module, "recipes", {}))
+    if isinstance(getattr(module, "recipe", None), Recipe):
+        found[""] = module.recipe
+    if not found:
+        raise RecipeError(f"{path} has neither `recipe = Recipe(...)` nor `recipes = {{name: Recipe(...)}}`.")
+    return {name: recipe.anchored(path.resolve().parent) for name, recipe in found.items()}
+
+
+def shipped() -> list[Path]:
+    """The recipe files that come with the package."""
+    return sorted(path for path in catalog.recipes_folder().glob("*.py") if not path.name.startswith("_"))
+
+
+def _shipped(place: str) -> Path:
+    known = {path.stem: path for path in shipped()}
+    name = Path(place)
+    if name.stem in known and str(name) in (name.stem, f"recipes/{name.stem}.py"):
+        return known[name.stem]
+    if name.suffix or "/" in place:
+        beside = [path.name for path in name.parent.iterdir()] if name.parent.is_dir() else []
+        near = nearest(name.name, beside).partition("Known:")[0]
+        raise RecipeError(f"{place} does not exist. {near}".strip())
+    raise RecipeError(f"there is no recipe {place!r}. {nearest(place, known)} Or give the path of a file.")
+
+
+def _from_data(path: Path) -> Recipe:
+    if not path.exists():
+        what = "is no run directory" if path.name == RECIPE_FILE else "does not exist"
+        inside = f": it has no {RECIPE_FILE}" if path.name == RECIPE_FILE else ""
+        raise RecipeError(f"{path.parent if inside else path} {what}{inside}.")
+    try:
+        fields = json.loads(path.read_text("utf-8")) if path.suffix == ".json" else yaml.safe_load(path.read_text("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is damaged or unfinished and cannot be read: {error}.") from None
+    except yaml.YAMLError as error:
+        text = listing(str(error).splitlines(), 3)
+        raise RecipeError(f"{path} is not valid YAML, or asks for Python objects, which a recipe file never may: {text}.") from None
+    return Recipe.from_json(fields).anchored(path.resolve().parent)
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The recipe as text that `load_recipe` reads."""
+    return yaml.safe_dump(recipe.to_json(), sort_keys=False, allow_unicode=True)

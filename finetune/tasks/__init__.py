@@ -1,0 +1,1 @@
+"""One file for each task: its columns, head, encoding, loss, predictions and scores."""

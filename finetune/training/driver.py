@@ -1,0 +1,186 @@
+"""Driving the loop: what is logged, scored and saved when, and where a run goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from finetune.compute import Compute
+from finetune.evaluation import evaluate, scores
+from finetune.run_directory import RunDirectory
+from finetune.training import checkpoint
+from finetune.training.checkpoint import Position
+from finetune.training.loop import Step, Trainee, steps
+
+if TYPE_CHECKING:
+    from finetune.preparation import Prepared
+
+
+class Watcher:
+    """Told what a run does; this one does nothing with it."""
+
+    def started(self, total: int, done: int, directory: str) -> None:
+        """Training begins, or goes on after `done` steps."""
+
+    def stepped(self, step: Step) -> None:
+        """A step was made."""
+
+    def scored(self, step: int, scores: dict[str, float], best: bool) -> None:
+        """The validation split was scored."""
+
+    def note(self, text: str) -> None:
+        """Something else begins."""
+
+
+class Driver:
+    """Drives the loop of one run.
+
+    Attributes:
+        position: Where the run stands; after a checkpoint was found, what it says.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        trainee: Trainee,
+        directory: RunDirectory,
+        compute: Compute,
+        watcher: Watcher,
+        interrupted: Callable[[], bool],
+    ):
+        self.prepared = prepared
+        self.trainee = trainee
+        self.directory = directory
+        self.compute = compute
+        self.watcher = watcher
+        self.interrupted = interrupted
+        self.training = prepared.recipe.training
+        self.position = self._go_on()
+        self.begun = self.position.step
+
+    def _go_on(self) -> Position:
+        """Restore the newest whole checkpoint and forget what was logged after it."""
+        found = checkpoint.latest(self.directory.checkpoints)
+        position = Position()
+        if found is not None:
+            position = checkpoint.position(found)
+            checkpoint.restore(found, self.trainee)
+        self.compute.wait()  # before the first process deletes or cuts anything
+        if self.compute.first:
+            self.directory.cut_metrics(position.metrics_size)
+            checkpoint.prune(self.directory.checkpoints, self.training.keep, position.best_step)
+        return position
+
+    def drive(self) -> bool:
+        """Make all steps that are left; False if the run was asked to stop and has saved where it stands."""
+        if not self.position.scored and not self._score(self._save):
+            return False
+        if self._patience_is_over():
+            return True
+        made = steps(
+            self.trainee,
+            self.prepared.encoder,
+            self.prepared.features,
+            self.training,
+            self.compute,
+            self.position.step,
+            self.interrupted,
+        )
+        with self.directory.metrics.open("a", encoding="utf-8") as file:
+
+            def write(line: dict[str, Any]) -> None:
+                if self.compute.first:
+                    file.write(json.dumps(line) + "\n")
+
+            def save() -> None:
+                file.flush()
+                self._save()
+
+            for step in made:
+                write(_line(step))
+                self.position = replace(self.position, step=step.number, scored=True)
+                self.watcher.stepped(step)
+                last = step.number == self.prepared.steps
+                due = last or _due(self.training.evaluate_every, step)
+                if due:
+                    self.position = replace(self.position, scored=False)
+                if step.stop:
+                    save()
+                    return last and self.position.scored
+                if due and not self._score(save, write):
+                    return False
+                if not due and _due(self.training.save_every, step):
+                    save()
+                if self._patience_is_over():
+                    self.watcher.note(f"No better score in {self.position.waited} scorings: stopping early")
+                    return True
+        return True
+
+    def _score(self, save: Callable[[], None], write: Callable[[dict[str, Any]], None] | None = None) -> bool:
+        """Score the validation split and save; False if that was interrupted, with the scoring still due."""
+        task = self.prepared.recipe.task
+        rows = self.prepared.splits["validation"]
+        try:
+            done = evaluate(
+                self.trainee.module,
+                self.prepared.encoder,
+                rows,
+                self.compute,
+                self.training.batch_tokens,
+                interrupted=self.interrupted if self.compute.processes == 1 else lambda: False,
+            )
+        except KeyboardInterrupt:
+            save()
+            return False
+        assert done.statistics is not None
+        found = scores(task, done.statistics)
+        first = task.metrics()[0]
+        value, before = found[first.name], self.position.best_value
+        better = before is None or (value > before if first.higher_is_better else value < before)
+        line = {"step": self.position.step, "validation": found}
+        if write is not None:
+            write(line)
+        elif self.compute.first:
+            with self.directory.metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        best = {"best_step": self.position.step, "best_value": value, "waited": 0}
+        changes = best if better else {"waited": self.position.waited + 1}
+        self.position = replace(self.position, scored=True, **changes)  # type: ignore[arg-type]
+        save()
+        self.watcher.scored(self.position.step, found, better)
+        return True
+
+    def _save(self) -> None:
+        """Write a checkpoint, then delete those that are no longer needed."""
+        if self.compute.first:
+            self.position = replace(self.position, metrics_size=self.directory.metrics.stat().st_size)
+            checkpoint.save(self.directory.checkpoints, self.trainee, self.position)
+            checkpoint.prune(self.directory.checkpoints, self.training.keep, self.position.best_step)
+        self.compute.wait()
+
+    def _patience_is_over(self) -> bool:
+        return self.training.patience is not None and self.position.waited >= self.training.patience
+
+    def note_time(self, seconds: float) -> None:
+        """Add a stretch of work to timings.jsonl."""
+        if self.compute.first:
+            line = {"seconds": round(seconds, 3), "from_step": self.begun, "to_step": self.position.step}
+            with self.directory.timings.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds of training with its scorings, over all stretches."""
+        lines = self.directory.timings.read_text("utf-8").splitlines()
+        return {"training": round(sum(json.loads(line)["seconds"] for line in lines), 2)}
+
+
+def _due(every: str | int, step: Step) -> bool:
+    return step.ends_epoch if every == "epoch" else step.number % int(every) == 0
+
+
+def _line(step: Step) -> dict[str, Any]:
+    """What metrics.jsonl says of a step: nothing that depends on the clock."""
+    names = ("epoch", "loss", "learning_rate", "gradient_norm", "features", "tokens")
+    return {"step": step.number, **{name: getattr(step, name) for name in names}}

@@ -1,0 +1,1 @@
+"""One file for each tuning method: which parameters a run trains, and how fast."""
