@@ -28,7 +28,24 @@ _HOMES = {
 }
 """Public name -> where it is defined; imported when first used, so that declaring a recipe loads no torch."""
 
-__all__ = list(_HOMES)  # noqa: PLE0604  # the table above is the list
+__all__ = [
+    "Classification",
+    "Data",
+    "DataError",
+    "FinetuneError",
+    "Frozen",
+    "Full",
+    "LoRA",
+    "Model",
+    "ModelError",
+    "Recipe",
+    "RecipeError",
+    "Result",
+    "RunError",
+    "Training",
+    "load",
+    "run",
+]
 
 if TYPE_CHECKING:
     from finetune.data.base import Data

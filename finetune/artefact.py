@@ -34,7 +34,8 @@ def card(report: dict[str, Any]) -> str:
     certificate = report["certificate"] or {"holds": False, "reasons": ["not examined yet"]}
     confirmed = (
         f"A fresh process loaded this folder with {certificate['loader']} and found the same predictions for "
-        f"{certificate['rows']} rows; the largest relative difference of a logit was {certificate['largest_difference']:.1e}."
+        f"{certificate['rows']} rows; the largest relative difference of a logit was "
+        f"{certificate['largest_difference']:.1e}."
         if certificate["holds"]
         else f"NOT CONFIRMED by a fresh process: {'; '.join(certificate['reasons'])}."
     )

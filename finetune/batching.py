@@ -9,7 +9,7 @@ import numpy as np
 from finetune.randomness import derive
 
 PlannedStep = list[list[np.ndarray]]
-"""[process][micro-batch] -> positions of features; every process has the same number, an empty one where rows run out."""
+"""[process][micro-batch] -> positions of features; every process has the same number, empty ones where rows run out."""
 
 WINDOW_STEPS = 50
 """Steps among whose features those of like length are brought together."""
@@ -20,8 +20,9 @@ def plan(
 ) -> list[PlannedStep]:
     """The steps of one epoch.
 
-    Features are shuffled, those within a window of steps sorted by length and cut into steps, the steps shuffled. Only
-    then is each step cut for processes and memory, so that `batch_tokens` and `processes` never change what a step holds.
+    Features are shuffled, those within a window of steps sorted by length and cut into steps, the steps shuffled.
+    Only then is each step cut for processes and memory, so that `batch_tokens` and `processes` never change what a
+    step holds.
 
     Args:
         lengths: `(features,)`, tokens of each.

@@ -6,12 +6,10 @@ import importlib.util
 import pkgutil
 import sys
 from pathlib import Path
-from types import ModuleType
-from typing import TypeVar
+from types import ModuleType, TracebackType
+from typing import Any
 
 from finetune.errors import RecipeError, unknown
-
-Found = TypeVar("Found")
 
 NOT_MEMBERS = {"base"}
 """Modules of a catalog folder that hold what its members share."""
@@ -25,7 +23,7 @@ def names(package: str) -> list[str]:
     return sorted(module.name for module in modules if module.name not in NOT_MEMBERS and not module.ispkg)
 
 
-def find(package: str, name: str, base: type[Found]) -> type[Found]:
+def find(package: str, name: str, base: type) -> Any:
     """The one subclass of `base` that the module `package.name` defines.
 
     Raises:
@@ -68,7 +66,7 @@ def execute(path: Path) -> ModuleType:
     return module
 
 
-def _frames(error: BaseException) -> list:  # type: ignore[type-arg]
+def _frames(error: BaseException) -> list[TracebackType]:
     """Tracebacks of an error, innermost first."""
     frames, current = [], error.__traceback__
     while current is not None:
@@ -77,7 +75,7 @@ def _frames(error: BaseException) -> list:  # type: ignore[type-arg]
     return frames[::-1]
 
 
-def find_user_class(reference: str, base: type[Found]) -> type[Found] | None:
+def find_user_class(reference: str, base: type) -> Any:
     """The class `module:Name` among the user's files executed so far, by its name; None where there is none."""
     name = reference.rpartition(":")[2]
     for module in _user_code.values():

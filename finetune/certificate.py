@@ -22,6 +22,7 @@ from finetune.data.table import OWN_COLUMNS, Rows
 from finetune.errors import FinetuneError
 from finetune.evaluation import Encoder, evaluate
 from finetune.predict import Predictor, load
+from finetune.quiet import quiet_libraries
 from finetune.run_directory import FORMAT, RunDirectory, own_code, read_json, write_json
 
 ROWS = 64
@@ -30,13 +31,24 @@ BATCH = 16
 """Features in a batch of the comparison."""
 TOLERANCE = 1e-4
 """Largest difference of a logit, relative to its size where that is above 1."""
-LAUNCHER = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "MASTER_ADDR", "MASTER_PORT")
+LAUNCHER = (
+    "RANK",
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "LOCAL_WORLD_SIZE",
+    "GROUP_RANK",
+    "ROLE_RANK",
+    "MASTER_ADDR",
+    "MASTER_PORT",
+)
 LAUNCHER_PREFIXES = ("ACCELERATE_", "TORCHELASTIC_")
 
 EXPECTED, PREDICTIONS, RESULT = "expected.safetensors", "predictions.json", "certificate.json"
 
 
-def record(run: RunDirectory, module: nn.Module, encoder: Encoder, rows: Rows, here: Compute, decisions: dict[str, Any]) -> None:
+def record(
+    run: RunDirectory, module: nn.Module, encoder: Encoder, rows: Rows, here: Compute, decisions: dict[str, Any]
+) -> None:
     """Write what the trained model in memory answers, in fp32, for a fresh process to find again.
 
     Args:
@@ -162,7 +174,8 @@ def main(paths: Sequence[str]) -> int:
         try:
             for file in own_code(run):  # this very run was made with it a moment ago
                 catalog.execute(Path(file))
-            holds &= examine(run)["holds"]
+            with quiet_libraries():
+                holds &= examine(run)["holds"]
         except FinetuneError as error:
             failed = {"format": FORMAT, "holds": False, "reasons": list(error.problems)}
             write_json(run.certificate / RESULT, failed)

@@ -98,17 +98,6 @@ class Config(BaseModel):
         changes = {name: value for name, value in changes.items() if value != getattr(self, name)}
         return self.model_copy(update=changes) if changes else self
 
-    def files(self) -> set[str]:
-        """Dotted names of the fields that hold paths."""
-        found = set()
-        for name, field in type(self).model_fields.items():
-            value = getattr(self, name)
-            if isinstance(value, Config):
-                found |= {f"{name}.{inner}" for inner in value.files()}
-            elif FILE in field.metadata or _holds_paths(field.annotation):
-                found.add(name)
-        return found
-
 
 class Choice(Config):
     """A declaration chosen by name (`lora`), by mapping (`{type: lora, r: 16}`) or by value (`LoRA(r=16)`)."""
@@ -196,7 +185,7 @@ def _anchor(value: Any, folder: Path) -> Any:
 
 
 def _read(text: str, annotation: Any, current: Any) -> Any:
-    """`text` as its field's declared type wants it: a string stays one, brackets are lists, the rest pydantic converts."""
+    """`text` as its field's type wants it: a string stays one, brackets are lists, the rest pydantic converts."""
     parts = _leaves(annotation)
     if type(None) in parts and text.lower() in ("none", "null"):
         return None
@@ -252,7 +241,9 @@ def _problems(kind: type[Config], fields: Any, error: ValidationError, prefix: s
 
 def _is_type_tag(part: str) -> bool:
     """Pydantic puts the member of a union it tried into the path (`int`, `literal['epoch']`, `constrained-int`)."""
-    return part in ("int", "float", "str", "bool") or part.startswith(("literal[", "constrained-", "tuple[", "function-"))
+    return part in ("int", "float", "str", "bool") or part.startswith(
+        ("literal[", "constrained-", "tuple[", "function-")
+    )
 
 
 def _sentence(message: str) -> str:

@@ -165,7 +165,9 @@ def report(task: Task, measured: np.ndarray, baseline: np.ndarray) -> dict[str, 
     }
 
 
-def prediction_lines(task: Task, rows: Rows, predictions: list[dict[str, Any]], labelled: bool) -> Iterator[dict[str, Any]]:
+def prediction_lines(
+    task: Task, rows: Rows, predictions: list[dict[str, Any]], labelled: bool
+) -> Iterator[dict[str, Any]]:
     """Lines of predictions.jsonl: row id, input columns, gold, prediction."""
     names = [column.name for column in task.inputs()]
     for identity, record, prediction in zip(rows.ids, rows.records(), predictions, strict=True):

@@ -21,6 +21,7 @@ from finetune.interruption import Interruption, Stopped
 from finetune.model import Built, build
 from finetune.predict import load
 from finetune.preparation import Prepared, differences, prepare
+from finetune.quiet import quiet_libraries
 from finetune.recipe import Recipe, load_recipe
 from finetune.run_directory import (
     FORMAT,
@@ -81,9 +82,11 @@ def run(
         FinetuneError: The recipe, the data, the checkpoint or the directory does not fit.
         Stopped: Ctrl-C or SIGTERM; a checkpoint was written.
     """
-    here = _join(recipe)
-    prepared = prepare(recipe, here.device.type)
-    return _run(prepared, RunDirectory(Path(directory) / prepared.directory_name), here, watcher or Watcher(), certified)
+    with quiet_libraries():
+        here = _join(recipe)
+        prepared = prepare(recipe, here.device.type)
+        where = RunDirectory(Path(directory) / prepared.directory_name)
+        return _run(prepared, where, here, watcher or Watcher(), certified)
 
 
 def resume(path: str | Path, watcher: Watcher | None = None, certified: bool = True) -> Result:
@@ -96,21 +99,24 @@ def resume(path: str | Path, watcher: Watcher | None = None, certified: bool = T
     recipe = load_recipe(str(path))
     if directory.status == "complete":
         return Result(directory.path, directory.read_report())
-    here = _join(recipe)
-    prepared = prepare(recipe, here.device.type)
-    if directory.identity.exists():
-        changed = differences(read_json(directory.identity), prepared.identity)
-        if changed:
-            raise RunError(
-                f"{path} cannot go on, because what it depends on has changed: {listing(changed)}. "
-                "Run its recipe.json as a new run instead: copy it elsewhere and give that file."
-            )
-    return _run(prepared, directory, here, watcher or Watcher(), certified)
+    with quiet_libraries():
+        here = _join(recipe)
+        prepared = prepare(recipe, here.device.type)
+        if directory.identity.exists():
+            changed = differences(read_json(directory.identity), prepared.identity)
+            if changed:
+                raise RunError(
+                    f"{path} cannot go on, because what it depends on has changed: {listing(changed)}. "
+                    f"For a new run on what is there now: finetune run {directory.recipe}"
+                )
+        return _run(prepared, directory, here, watcher or Watcher(), certified)
 
 
 def _join(recipe: Recipe) -> Compute:
     if os.environ.get("FINETUNE_CERTIFYING"):
-        raise RunError("a file with classes of your own starts a run when it is imported; guard it: if __name__ == '__main__'.")
+        raise RunError(
+            "a file with classes of your own starts a run when it is imported; guard it: if __name__ == '__main__'."
+        )
     return compute(recipe.training.precision, recipe.training.deterministic)
 
 
@@ -190,7 +196,9 @@ def _finish(prepared: Prepared, trainee: Trainee, built: Built, driver: Driver, 
     baseline = task.measure(task.baseline(prepared.splits["train"], rows), rows)
     scores = {"validation": evaluation.report(task, measured, baseline)}
     seconds = {"scoring": round(time.perf_counter() - began, 2), **driver.seconds()}
-    write_lines(directory.predictions("validation"), evaluation.prediction_lines(task, rows, predictions, labelled=True))
+    write_lines(
+        directory.predictions("validation"), evaluation.prediction_lines(task, rows, predictions, labelled=True)
+    )
     artefact.save(prepared, trainee, directory, decisions)
     report = {
         "format": FORMAT,
@@ -205,7 +213,11 @@ def _finish(prepared: Prepared, trainee: Trainee, built: Built, driver: Driver, 
         "seconds": seconds,
         "peak_memory_bytes": peak_memory(here),
         "bytes_on_disk": {"model": size_of(directory.model), "checkpoints": size_of(directory.checkpoints)},
-        "revisions": {**recipe.data.revisions(), "model": prepared.checkpoint.revision, "digest": prepared.checkpoint.digest},
+        "revisions": {
+            **recipe.data.revisions(),
+            "model": prepared.checkpoint.revision,
+            "digest": prepared.checkpoint.digest,
+        },
         "processes": here.processes,
         "device": here.device.type if here.device.type == "cpu" else torch.cuda.get_device_name(),
         "environment": environment(),
@@ -248,8 +260,12 @@ def evaluate(path: str | Path, split: str) -> dict[str, Any]:
         RunError: The run is not finished.
         DataError: There is no such split, or it has no labels.
     """
-    directory = RunDirectory(Path(path))
-    predictor = load(path)
+    with quiet_libraries():
+        return _evaluate(RunDirectory(Path(path)), split)
+
+
+def _evaluate(directory: RunDirectory, split: str) -> dict[str, Any]:
+    predictor = load(directory.path)
     task = predictor.recipe.task
     splits = predictor.recipe.data.load(task.inputs(), task.targets())
     if split not in splits:
@@ -259,7 +275,7 @@ def evaluate(path: str | Path, split: str) -> dict[str, Any]:
     if any(name not in rows.columns or all(v in (None, "") for v in rows.column(name)) for name in columns):
         raise DataError(
             f"the {split} split has no {listing(columns)}, so it cannot be scored; predict it with: "
-            f"finetune predict {path} --file FILE --output FILE"
+            f"finetune predict {directory.path} --file FILE --output FILE"
         )
     task.check(rows)
     with directory.locked():

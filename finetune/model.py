@@ -22,7 +22,15 @@ from finetune.tuning.base import Tuning
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-POSITIONS_AFTER_PADDING = {"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "longformer", "mpnet", "data2vec-text"}
+POSITIONS_AFTER_PADDING = {
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "camembert",
+    "longformer",
+    "mpnet",
+    "data2vec-text",
+}
 """Model types that count positions from the pad token's id + 1, so that they take fewer tokens than positions."""
 
 
@@ -75,7 +83,9 @@ def locate(path: str) -> tuple[str, bool]:
         package, _, folder = path.removeprefix("package:").partition("/")
         spec = find_spec(package)
         if spec is None or not spec.submodule_search_locations:
-            raise ModelError(f"model: the Python package {package!r} is not installed: pip install {package.replace('_', '-')}.")
+            raise ModelError(
+                f"model: the Python package {package!r} is not installed: pip install {package.replace('_', '-')}."
+            )
         return str(Path(spec.submodule_search_locations[0]) / folder), True
     folder_path = Path(path).expanduser()
     if folder_path.is_dir():
@@ -85,7 +95,9 @@ def locate(path: str) -> tuple[str, bool]:
     if folder_path.is_absolute() or path.startswith((".", "~")) or path.count("/") > 1:
         parent = folder_path.parent
         beside = [item.name for item in parent.iterdir() if item.is_dir()] if parent.is_dir() else []
-        raise ModelError(f"model: the folder {path} does not exist. {nearest(folder_path.name, beside) if beside else ''}".strip())
+        raise ModelError(
+            f"model: the folder {path} does not exist. {nearest(folder_path.name, beside) if beside else ''}".strip()
+        )
     return path, False
 
 
@@ -127,7 +139,9 @@ def tokenizer_of(path: str, local: bool, revision: str | None = None) -> tuple[P
     if tokenizer.pad_token_id is None:
         token = tokenizer.eos_token or tokenizer.unk_token
         if token is None:
-            raise ModelError(f"model: the tokenizer of {path} has no pad, end or unknown token to fill batches up with.")
+            raise ModelError(
+                f"model: the tokenizer of {path} has no pad, end or unknown token to fill batches up with."
+            )
         tokenizer.pad_token = token
     return tokenizer, _tokenizer_digest(tokenizer)
 
@@ -171,7 +185,9 @@ def token_limit(task: Task, tuning: Tuning, config: PretrainedConfig) -> int:
         return task.max_length or DEFAULT_LENGTH
     if task.max_length is not None and task.max_length > most - virtual:
         taken = f", of which tuning={tuning.kind()} takes {virtual}" if virtual else ""
-        raise RecipeError(f"task.max_length = {task.max_length}: this model takes {most} tokens{taken}; at most {most - virtual}.")
+        raise RecipeError(
+            f"task.max_length = {task.max_length}: this model takes {most} tokens{taken}; at most {most - virtual}."
+        )
     return task.max_length or min(DEFAULT_LENGTH, most - virtual)
 
 
@@ -192,7 +208,9 @@ def auto_class(head: Head) -> Any:
     return getattr(transformers, head.auto)
 
 
-def load_weights(model: Model, checkpoint: Checkpoint, head: Head, tuning: Tuning, seed: int) -> tuple[nn.Module, set[str]]:
+def load_weights(
+    model: Model, checkpoint: Checkpoint, head: Head, tuning: Tuning, seed: int
+) -> tuple[nn.Module, set[str]]:
     """The model with its head, in eval mode, and the names of its fresh parameters.
 
     The head has a seed of its own, and is made before any tuning method is applied: compared methods start equal.
@@ -230,7 +248,9 @@ def load_weights(model: Model, checkpoint: Checkpoint, head: Head, tuning: Tunin
     names = {name for name, _ in module.named_parameters()}
     mismatched = {item if isinstance(item, str) else item[0] for item in info["mismatched_keys"]}
     if mismatched - own:
-        raise ModelError(f"model: {sorted(mismatched - own)[0]} of {checkpoint.path} does not have the shape its config.json says.")
+        raise ModelError(
+            f"model: {sorted(mismatched - own)[0]} of {checkpoint.path} does not have the shape its config.json says."
+        )
     missing = (set(info["missing_keys"]) | mismatched) & names
     if len(missing - own) > len(names - own) / 2:
         raise ModelError(
@@ -250,7 +270,13 @@ def head_parameters(module: nn.Module) -> set[str]:
 
 
 def build(
-    model: Model, checkpoint: Checkpoint, head: Head, tuning: Tuning, seed: int, steps: int, gradient_checkpointing: bool
+    model: Model,
+    checkpoint: Checkpoint,
+    head: Head,
+    tuning: Tuning,
+    seed: int,
+    steps: int,
+    gradient_checkpointing: bool,
 ) -> Built:
     """Load the weights and apply the tuning method.
 
@@ -273,7 +299,8 @@ def build(
     module, fresh = load_weights(model, checkpoint, head, tuning, seed)
     total = sum(parameter.numel() for parameter in module.parameters())
     if gradient_checkpointing:
-        module.gradient_checkpointing_enable()
+        checkpointing: Any = module.gradient_checkpointing_enable
+        checkpointing()
     torch.manual_seed(derive(seed, "tuning"))
     module = tuning.apply(module, head.peft_task, fresh, steps)
     trainable = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

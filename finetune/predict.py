@@ -13,7 +13,8 @@ from finetune.compute import Compute, compute
 from finetune.data.sources.rows import as_rows
 from finetune.errors import DataError, RunError, nearest
 from finetune.evaluation import Encoder, evaluate
-from finetune.model import auto_class, tokenizer_of, token_limit
+from finetune.model import auto_class, token_limit, tokenizer_of
+from finetune.quiet import quiet_libraries
 from finetune.recipe import Recipe, load_recipe
 from finetune.run_directory import RunDirectory, read_json
 
@@ -69,7 +70,9 @@ def _record(row: dict[str, Any] | str | tuple[str, ...], names: list[str], numbe
         row = (row,)
     if not isinstance(row, dict):
         if len(row) != len(names):
-            raise DataError(f"row {number} has {len(row)} texts, but this model reads {len(names)}: {', '.join(names)}.")
+            raise DataError(
+                f"row {number} has {len(row)} texts, but this model reads {len(names)}: {', '.join(names)}."
+            )
         row = dict(zip(names, row, strict=True))
     for name in names:
         if row.get(name) is None:
@@ -87,8 +90,11 @@ def load(directory: str | Path) -> Predictor:
     run = RunDirectory(Path(directory))
     recipe = load_recipe(str(directory))
     if not (run.model / "config.json").exists():
-        raise RunError(f"{directory} has no trained model yet (status: {run.status}); finish it with: finetune run {directory}")
-    module, encoder = load_artefact(recipe, run.model)
+        raise RunError(
+            f"{directory} has no trained model yet (status: {run.status}); finish it with: finetune run {directory}"
+        )
+    with quiet_libraries():
+        module, encoder = load_artefact(recipe, run.model)
     here = compute(recipe.training.precision)
     decisions = read_json(run.model / DECISIONS) if (run.model / DECISIONS).exists() else {}
     return Predictor(recipe, module.to(here.device).eval(), encoder, here, decisions.get("decisions", {}))

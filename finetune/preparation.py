@@ -137,7 +137,7 @@ def _own_code(recipe: Recipe) -> dict[str, str]:
                 found[str(path)] = cache.file_digest(path)
             except (TypeError, OSError):
                 raise RecipeError(
-                    f"the class {kind.__qualname__} stands in no file; put it into one, so that the run can be loaded again."
+                    f"the class {kind.__qualname__} stands in no file; put it into one, so that its run can be loaded."
                 ) from None
     return found
 

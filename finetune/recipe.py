@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, SerializeAsAny, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    field_validator,
+    model_validator,
+)
 
 from finetune import catalog
 from finetune.config import Config, FilePath, build
@@ -135,7 +143,8 @@ def load_recipe(target: str) -> Recipe:
     """The recipe that `target` names.
 
     Args:
-        target: `recipes/glue.py:mrpc`, `my.yaml`, `my.json`, a run directory, or a shipped recipe (`quickstart`, `glue:sst2`).
+        target: `recipes/glue.py:mrpc`, `my.yaml`, `my.json`, a run directory, or a shipped recipe (`quickstart`,
+            `glue:sst2`).
 
     Raises:
         RecipeError: Nothing of that name, or a recipe that is not valid.
@@ -197,12 +206,16 @@ def _from_data(path: Path) -> Recipe:
         inside = f": it has no {RECIPE_FILE}" if path.name == RECIPE_FILE else ""
         raise RecipeError(f"{path.parent if inside else path} {what}{inside}.")
     try:
-        fields = json.loads(path.read_text("utf-8")) if path.suffix == ".json" else yaml.safe_load(path.read_text("utf-8"))
+        fields = (
+            json.loads(path.read_text("utf-8")) if path.suffix == ".json" else yaml.safe_load(path.read_text("utf-8"))
+        )
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path} is damaged or unfinished and cannot be read: {error}.") from None
     except yaml.YAMLError as error:
         text = listing(str(error).splitlines(), 3)
-        raise RecipeError(f"{path} is not valid YAML, or asks for Python objects, which a recipe file never may: {text}.") from None
+        raise RecipeError(
+            f"{path} is not valid YAML, or asks for Python objects, which a recipe file never may: {text}."
+        ) from None
     return Recipe.from_json(fields).anchored(path.resolve().parent)
 
 

@@ -97,9 +97,13 @@ class RunDirectory:
             lock = FileLock(self.path / ".lock")
             lock.acquire(timeout=0)
         except Timeout:
-            raise RunError(f"{self.path} is in use by another process; wait for it, or use another --directory.") from None
+            raise RunError(
+                f"{self.path} is in use by another process; wait for it, or use another --directory."
+            ) from None
         except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {error.strerror}; choose another place with --directory.") from None
+            raise RunError(
+                f"{self.path} cannot be written: {error.strerror}; choose another place with --directory."
+            ) from None
         try:
             yield
         finally:
@@ -122,7 +126,9 @@ class RunDirectory:
         """Forget what was logged after a checkpoint, which holds the file's size at its time."""
         with self.metrics.open("ab") as file:
             if file.tell() < size:
-                raise RunError(f"{self.metrics} is shorter than its checkpoint says; delete {self.checkpoints} to start again.")
+                raise RunError(
+                    f"{self.metrics} is shorter than its checkpoint says; delete {self.checkpoints} to start again."
+                )
             file.truncate(size)
 
 
@@ -147,7 +153,9 @@ def load_own_code(run: RunDirectory, given: str | None) -> None:
         if given is None:
             raise RunError(f"{run.path} was made with a class of {path}; allow that file to run with --code {path}")
         if not Path(given).is_file() or file_digest(Path(given)) != digest:
-            raise RunError(f"{given} is missing or not the file this run was made with, {path} of SHA-256 {digest[:12]}...")
+            raise RunError(
+                f"{given} is missing or not the file this run was made with, {path} of SHA-256 {digest[:12]}..."
+            )
         catalog.execute(Path(given))
 
 

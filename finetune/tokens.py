@@ -49,7 +49,9 @@ def _separates(tokenizer: PreTrainedTokenizerBase) -> bool:
     return bool(tokenizer.num_special_tokens_to_add(pair=True) > tokenizer.num_special_tokens_to_add(pair=False))
 
 
-def padded(features: Sequence[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, left: bool = False) -> dict[str, Tensor]:
+def padded(
+    features: Sequence[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, left: bool = False
+) -> dict[str, Tensor]:
     """The model inputs of features, `(features, longest)` each."""
     fill = {"input_ids": tokenizer.pad_token_id, **PADDING}
     return {name: pad([f[name] for f in features], value, left) for name, value in fill.items() if name in features[0]}

@@ -44,17 +44,20 @@ class Data(Choice, ABC):
     @staticmethod
     def hub(id: str, config: str | None = None, **fields: Any) -> Data:
         """A dataset of the Hugging Face Hub, or its official files in a local folder (`path`)."""
-        return catalog.find(Data.package, "hub", Data)(id=id, config=config, **fields)
+        made: Data = catalog.find(Data.package, "hub", Data)(id=id, config=config, **fields)
+        return made
 
     @staticmethod
     def files(train: str | Sequence[str], **fields: Any) -> Data:
         """Files: csv, tsv, json, jsonl, parquet, each also gzipped."""
-        return catalog.find(Data.package, "files", Data)(train=train, **fields)
+        made: Data = catalog.find(Data.package, "files", Data)(train=train, **fields)
+        return made
 
     @staticmethod
     def rows(train: Any, **fields: Any) -> Data:
         """Rows in memory: a list of dictionaries, a dictionary of lists, or a `datasets.Dataset`."""
-        return catalog.find(Data.package, "rows", Data)(train=train, **fields)
+        made: Data = catalog.find(Data.package, "rows", Data)(train=train, **fields)
+        return made
 
     @abstractmethod
     def read(self) -> dict[str, Rows]:
@@ -101,7 +104,9 @@ class Data(Choice, ABC):
             labels = splits["train"].column(targets[0].name) if targets else [None] * len(splits["train"])
             kept, aside = hold_out(labels, 0.1 if self.holdout is None else self.holdout, self.seed)
             if not kept or not aside:
-                raise DataError(f"{splits['train'].origin}: {len(labels)} rows are too few to keep some for validation.")
+                raise DataError(
+                    f"{splits['train'].origin}: {len(labels)} rows are too few to keep some for validation."
+                )
             splits["validation"] = splits["train"].select(aside, "validation")
             splits["train"] = splits["train"].select(kept)
         if self.limit is not None and self.limit < len(splits["train"]):

@@ -67,15 +67,15 @@ def encode(rows: Rows, encoder: Encode, key: tuple[object, ...]) -> Features:
     def write(target: Path) -> None:
         import pyarrow as pa
 
-        stream = None
+        stream, schema = None, None
         with pa.OSFile(str(target), "wb") as file:
             for start in range(0, len(rows), CHUNK):
                 columns = encoder(rows.batch(start, start + CHUNK))
                 columns["row"] = [row + start for row in columns["row"]]
-                chunk = pa.table(columns) if stream is None else pa.table(columns, schema=stream_schema)
+                chunk = pa.table(columns, schema=schema)
                 if stream is None:
-                    stream_schema = chunk.schema
-                    stream = pa.ipc.new_stream(file, stream_schema)
+                    schema = chunk.schema
+                    stream = pa.ipc.new_stream(file, schema)
                 stream.write_table(chunk)
             if stream is not None:
                 stream.close()

@@ -1,4 +1,4 @@
-"""Reading one file, whatever its format, into `(line, values)` records: csv, tsv, json, jsonl, parquet, each also as .gz."""
+"""Reading one file into `(line, values)` records: csv, tsv, json, jsonl, parquet, each also as .gz."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def read(path: Path, options: Options) -> Iterator[Record]:
         return
     opener = gzip.open if path.name.endswith(".gz") else open
     try:
-        with opener(path, "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:  # type: ignore[arg-type]
+        with opener(path, "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
             if kind in (".csv", ".tsv"):
                 yield from _delimited(text, path, options, kind)
             elif kind == ".jsonl":

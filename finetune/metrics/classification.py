@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Ids:
-    """Gold and predicted classes, `(rows,)` each; `weights` says how often a row counts; `positive` is the binary target."""
+    """Gold and predicted classes, `(rows,)` each; how often a row counts; how many classes; the one that `f1` seeks."""
 
     gold: np.ndarray
     predicted: np.ndarray

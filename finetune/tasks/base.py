@@ -134,8 +134,9 @@ class Task(Choice, ABC):
     ) -> dict[str, list[Any]]:
         """Features of some rows, as columns.
 
-        Always there: `row` (position in `rows`), `window` (number within its row), `length` (tokens) and `weight` (in the
-        loss). The rest is the task's own: token ids, targets, offsets. No feature holds parts of two rows.
+        Always there: `row` (position in `rows`), `window` (number within its row), `length` (tokens) and `weight`
+        (in the loss). The rest is the task's own: token ids, targets, offsets. No feature holds parts of two rows.
+        `whole`, where a row is one feature, is its length without the limit, by which cut rows are counted.
 
         Args:
             rows: Columns of the data.
@@ -201,4 +202,3 @@ class Task(Choice, ABC):
             for name, value in first.items()
             if not isinstance(value, dict)
         )
-

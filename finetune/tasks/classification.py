@@ -125,7 +125,7 @@ class Classification(Task):
         bad = np.flatnonzero(self.ids(values) < 0)
         if len(bad):
             unseen = sorted({repr(_text(values[row])) for row in bad})
-            where = listing((rows.where(row) for row in bad), 3)
+            where = listing((rows.where(int(row)) for row in bad), 3)
             hint = "" if len(unseen) > 1 else f" {nearest(_text(values[bad[0]]), self.names)}"
             raise DataError(
                 f"{rows.origin}: {listing(unseen)} in column {self.label!r} is no class of the training rows "

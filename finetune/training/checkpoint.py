@@ -1,4 +1,4 @@
-"""Checkpoints: the trained parameters, the optimizer, the method's own state and the position; safetensors and JSON only."""
+"""Checkpoints: trained parameters, optimizer, the method's own state, position; safetensors and JSON only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ from finetune.errors import RunError
 from finetune.run_directory import FORMAT, read_json, write_json
 from finetune.training.loop import Trainee
 
-PARAMETERS, OPTIMIZER, STATE, CHECKSUMS = "parameters.safetensors", "optimizer.safetensors", "state.json", "checksums.json"
+PARAMETERS, OPTIMIZER, STATE, CHECKSUMS = (
+    "parameters.safetensors",
+    "optimizer.safetensors",
+    "state.json",
+    "checksums.json",
+)
 UNFINISHED = ".partial"
 
 

@@ -147,7 +147,7 @@ class Driver:
                 file.write(json.dumps(line) + "\n")
         best = {"best_step": self.position.step, "best_value": value, "waited": 0}
         changes = best if better else {"waited": self.position.waited + 1}
-        self.position = replace(self.position, scored=True, **changes)  # type: ignore[arg-type]
+        self.position = replace(self.position, scored=True, **changes)
         save()
         self.watcher.scored(self.position.step, found, better)
         return True

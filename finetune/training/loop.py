@@ -21,7 +21,6 @@ from finetune.tasks.base import Batch
 from finetune.training import optim
 from finetune.tuning.base import Tuning
 
-
 Counted = tuple[Batch, bool]
 """A micro-batch, and whether it counts: a process without features left computes one that does not."""
 
@@ -105,7 +104,10 @@ def steps(
         step = planned[position]
         rate = optim.set_rate(trainee.optimizer, optim.factor(number, total, training.warmup, training.schedule))
         batches = [
-            (encoder.batch(features, piece if len(piece) else _any(step), "train", epoch).to(compute.device), len(piece) > 0)
+            (
+                encoder.batch(features, piece if len(piece) else _any(step), "train", epoch).to(compute.device),
+                len(piece) > 0,
+            )
             for piece in step[compute.process]
         ]
         trainee.wrapped.train()

@@ -72,19 +72,20 @@ class Tuning(Choice, ABC):
         """A term added to the loss once per step; None: none."""
         return None
 
-    def after_step(self, model: nn.Module, step: int) -> None:  # noqa: B027  # most methods have nothing to do
+    def after_step(self, model: nn.Module, step: int) -> None:  # most methods have nothing to do
         """Called after each optimizer step, before the gradients are cleared."""
 
     def state(self, model: nn.Module) -> dict[str, Any]:
         """What the method itself must remember in a checkpoint: JSON values."""
         return {}
 
-    def restore(self, model: nn.Module, state: dict[str, Any]) -> None:  # noqa: B027
+    def restore(self, model: nn.Module, state: dict[str, Any]) -> None:
         """Undo `state`."""
 
     def save(self, model: nn.Module, folder: Path) -> None:
         """Write what a public library needs to load the model, the fresh parameters included."""
-        model.save_pretrained(folder)
+        whole: Any = model
+        whole.save_pretrained(folder)
 
     def load(self, folder: Path, auto: Any) -> nn.Module:
         """Load what `save` wrote, weights in fp32.

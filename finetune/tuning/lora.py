@@ -28,7 +28,8 @@ class LoRA(Tuning):
     loader: ClassVar[str] = "peft"
 
     learning_rate: PositiveFloat = 4e-4
-    """Peak learning rate; 4e-4 is what LoRA's authors use for most of GLUE with RoBERTa-base (microsoft/LoRA, examples/NLU)."""
+    """Peak learning rate; 4e-4 is what LoRA's authors use for most of GLUE with RoBERTa-base
+    (microsoft/LoRA, examples/NLU)."""
     r: PositiveInt = 8
     """Rank of the updates."""
     alpha: PositiveFloat = 16
@@ -71,15 +72,15 @@ class LoRA(Tuning):
         missing = [end for end in wanted if not any(f".{name}".endswith(f".{end}") for name in linear)]
         if missing or not found:
             ends = sorted({name.rpartition(".")[2] for name in linear})
-            raise RecipeError(
-                f"tuning.targets: no linear layer is named {listing(map(repr, missing), 10)}. Known: {listing(ends, 20)}."
-            )
+            absent = listing(map(repr, missing), 10)
+            raise RecipeError(f"tuning.targets: no linear layer is named {absent}. Known: {listing(ends, 20)}.")
         return found
 
     def save(self, model: nn.Module, folder: Path) -> None:
         """PEFT's own layout, and the configuration with the label names, so that the base can be built to fit."""
-        model.save_pretrained(folder)
-        model.config.save_pretrained(folder)
+        peft: Any = model
+        peft.save_pretrained(folder)
+        peft.config.save_pretrained(folder)
         (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty template; the run writes its own card
 
     def load(self, folder: Path, auto: Any) -> nn.Module:
@@ -100,14 +101,15 @@ class LoRA(Tuning):
             )
         except OSError as error:
             raise ModelError(
-                f"the adapter in {folder} belongs to {adapter.base_model_name_or_path}, which cannot be loaded any more "
-                f"({str(error).splitlines()[0]}). Put it back, or change base_model_name_or_path in adapter_config.json."
+                f"the adapter in {folder} belongs to {adapter.base_model_name_or_path}, which cannot be loaded any "
+                f"more ({str(error).splitlines()[0]}). Put it back, or change base_model_name_or_path in "
+                "adapter_config.json."
             ) from error
         model: nn.Module = PeftModel.from_pretrained(base, folder)
         return model
 
 
-def _attention(model: nn.Module) -> tuple[str, ...]:
+def _attention(model: Any) -> tuple[str, ...]:
     """The attention projections of an architecture."""
     from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as DEFAULTS
 

@@ -1,4 +1,4 @@
-"""The GLUE files as gluebenchmark.com publishes them, read into the columns and label names of the Hub's `nyu-mll/glue`.
+"""The GLUE files as published, read into the columns and label names of the Hub's `nyu-mll/glue`.
 
 Their traps: no quoting (unbalanced quotes are text), CoLA without a header, MRPC's `#1 String` columns, test files
 without labels, `NA` and empty words that are text.
@@ -40,7 +40,11 @@ ENTAILMENT = ("entailment", "not_entailment")
 PAIR = {"sentence1": "sentence1", "sentence2": "sentence2"}
 LAYOUTS = {
     "cola": Layout(
-        "CoLA", {"sentence": "sentence"}, "label", ("unacceptable", "acceptable"), ("source", "label", "mark", "sentence")
+        "CoLA",
+        {"sentence": "sentence"},
+        "label",
+        ("unacceptable", "acceptable"),
+        ("source", "label", "mark", "sentence"),
     ),
     "sst2": Layout("SST-2", {"sentence": "sentence"}, "label", ("negative", "positive")),
     "mrpc": Layout(

@@ -41,7 +41,8 @@ class Files(Data):
     def read(self) -> dict[str, Rows]:
         """Every split, from its files; all that is wrong with them at once."""
         options = Options(self.delimiter, self.quoting, self.header, self.field)
-        splits, problems = {}, []
+        splits: dict[str, Rows] = {}
+        problems: list[str] = []
         for split in SPLITS:
             paths = getattr(self, split)
             if paths is None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from finetune import catalog
 from finetune.data import table
 from finetune.data.base import SPLITS, Data
 from finetune.data.table import OWN_COLUMNS, Rows
@@ -26,9 +25,7 @@ class InMemory(Data):
 
     def read(self) -> dict[str, Rows]:
         """Every split given."""
-        return {
-            split: as_rows(getattr(self, split), split) for split in SPLITS if getattr(self, split) is not None
-        }
+        return {split: as_rows(getattr(self, split), split) for split in SPLITS if getattr(self, split) is not None}
 
     def stored(self, folder: Path) -> Data:
         """Files of the same rows."""
@@ -37,8 +34,8 @@ class InMemory(Data):
         for split, rows in self.read().items():
             paths[split] = str((folder / f"{split}.parquet").resolve())
             rows.table.remove_columns(list(OWN_COLUMNS)).to_parquet(paths[split])
-        kept = {"holdout": self.holdout, "limit": self.limit, "seed": self.seed}
-        return catalog.find(Data.package, "files", Data)(**paths, **kept)
+        kept: dict[str, Any] = {"holdout": self.holdout, "limit": self.limit, "seed": self.seed}
+        return Data.files(**paths, **kept)
 
 
 def as_rows(values: Any, split: str) -> Rows:
