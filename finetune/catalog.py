@@ -76,10 +76,24 @@ def _frames(error: BaseException) -> list[TracebackType]:
 
 
 def find_user_class(reference: str, base: type) -> Any:
-    """The class `module:Name` among the user's files executed so far, by its name; None where there is none."""
-    name = reference.rpartition(":")[2]
-    for module in _user_code.values():
+    """The class that `module:Name` means; None where there is none.
+
+    It is looked up among the files executed so far and the modules imported already: a name in a file never makes
+    anything run.
+    """
+    module_name, _, name = reference.rpartition(":")
+    imported = sys.modules.get(module_name)
+    for module in (*_user_code.values(), *([imported] if imported else [])):
         kind = getattr(module, name, None)
         if isinstance(kind, type) and issubclass(kind, base):
             return kind
     return None
+
+
+def _frames(error: BaseException) -> list[TracebackType]:
+    """Tracebacks of an error, innermost first."""
+    frames, current = [], error.__traceback__
+    while current is not None:
+        frames.append(current)
+        current = current.tb_next
+    return frames[::-1]

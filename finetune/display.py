@@ -58,7 +58,9 @@ class Display(Watcher):
         elif time.monotonic() - self.said >= PLAIN_SECONDS or step.number == self.total:
             self.said = time.monotonic()
             left = elapsed / max(1, self.rows) * step.features * (self.total - step.number)
-            self.console.print(f"step {step.number}/{self.total}  {line}  {duration(left)} left", highlight=False)
+            self.console.print(
+                f"step {step.number}/{self.total}  {line}  {duration(left)} left", highlight=False, soft_wrap=True
+            )
         if step.number == self.total or step.stop:
             self.close()
 

@@ -1,0 +1,51 @@
+"""Every task with data and checkpoints it fits: those of the catalog, found by themselves, and the toy ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from finetune import Classification, Data, Recipe, Training, catalog
+from finetune.tasks.base import Task
+from finetune.tuning.base import Tuning
+from tests.support.rows import copies, reviews
+from tests.support.toy_tasks import Copying, WindowedClassification
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task with what it needs to run.
+
+    Attributes:
+        task: Unresolved.
+        rows: Makes `count` rows from a seed.
+        architectures: Names in tests.support.tiny that the task fits.
+        sample: One row of inputs to predict.
+    """
+
+    task: Task
+    rows: Any
+    architectures: tuple[str, ...]
+    sample: dict[str, str]
+
+
+CASES: dict[str, Case] = {
+    "classification": Case(Classification(), reviews, ("bert", "gpt2"), {"text": "a good film"}),
+    "toy: windows": Case(WindowedClassification(), reviews, ("bert",), {"text": "the plot is slow but the cast is great"}),
+    "toy: writing": Case(Copying(), copies, ("gpt2", "llama"), {"source": "one two three"}),
+}
+TUNINGS: dict[str, type[Tuning]] = {name: catalog.find(Tuning.package, name, Tuning) for name in catalog.names(Tuning.package)}
+
+
+def recipe(case: str, architecture: str, path: str, tuning: str | Tuning = "full", rows: int = 24, **training) -> Recipe:
+    """A run of a few steps."""
+    settings = {"steps": 2, "batch_size": 8, "precision": "fp32", **training}
+    chosen = CASES[case]
+    return Recipe(
+        name=f"{case}-{architecture}".replace(": ", "-"),
+        task=chosen.task,
+        data=Data.rows(chosen.rows(rows), validation=chosen.rows(rows // 2, seed=1)),
+        model=path,
+        tuning=tuning if isinstance(tuning, Tuning) else TUNINGS[tuning](),
+        training=Training(**settings),
+    )
