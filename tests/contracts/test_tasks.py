@@ -41,7 +41,8 @@ def runs(tmp_path_factory, checkpoint):
     for combination in COMBINATIONS:
         case, architecture, tuning = combination
         try:
-            done[combination] = run(recipe(case, architecture, checkpoint(architecture), tuning), folder, certified=False)
+            made = recipe(case, architecture, checkpoint(architecture), tuning)
+            done[combination] = run(made, folder, certified=False)
         except RecipeError as error:
             refusals[combination] = str(error)
     confirm([RunDirectory(result.directory) for result in done.values()])

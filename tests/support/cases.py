@@ -31,13 +31,19 @@ class Case:
 
 CASES: dict[str, Case] = {
     "classification": Case(Classification(), reviews, ("bert", "gpt2"), {"text": "a good film"}),
-    "toy: windows": Case(WindowedClassification(), reviews, ("bert",), {"text": "the plot is slow but the cast is great"}),
+    "toy: windows": Case(
+        WindowedClassification(), reviews, ("bert",), {"text": "the plot is slow but the cast is great"}
+    ),
     "toy: writing": Case(Copying(), copies, ("gpt2", "llama"), {"source": "one two three"}),
 }
-TUNINGS: dict[str, type[Tuning]] = {name: catalog.find(Tuning.package, name, Tuning) for name in catalog.names(Tuning.package)}
+TUNINGS: dict[str, type[Tuning]] = {
+    name: catalog.find(Tuning.package, name, Tuning) for name in catalog.names(Tuning.package)
+}
 
 
-def recipe(case: str, architecture: str, path: str, tuning: str | Tuning = "full", rows: int = 24, **training) -> Recipe:
+def recipe(
+    case: str, architecture: str, path: str, tuning: str | Tuning = "full", rows: int = 24, **training
+) -> Recipe:
     """A run of a few steps."""
     settings = {"steps": 2, "batch_size": 8, "precision": "fp32", **training}
     chosen = CASES[case]

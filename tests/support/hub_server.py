@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 @dataclass(frozen=True)
 class Repository:
-    """One repository with a single commit, which every branch and tag means.
+    """One repository with a single commit on its branch `main`.
 
     Attributes:
         kind: As the Hub's API writes it.
@@ -77,6 +77,7 @@ class HubServer:
 class _Handler(BaseHTTPRequestHandler):
     hub: HubServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # headers and body are two writes
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Nothing on the terminal; `HubServer.requests` has it."""
@@ -96,20 +97,34 @@ class _Handler(BaseHTTPRequestHandler):
         parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
         if parts[0] == "api" and len(parts) >= 4 and parts[1] in ("models", "datasets"):
             kind, owner, name, *rest = parts[1:]
-            self._with_repository(kind, f"{owner}/{name}", self._api, rest, body)
+            revision = rest[1] if len(rest) > 1 else "main"
+            self._with_repository(kind, f"{owner}/{name}", revision, self._api, rest, body)
         elif "resolve" in parts:
             kind, parts = ("datasets", parts[1:]) if parts[0] == "datasets" else ("models", parts)
             place = parts.index("resolve")
-            self._with_repository(kind, "/".join(parts[:place]), self._file, parts[place + 2 :], body)
+            name, revision, rest = "/".join(parts[:place]), parts[place + 1], parts[place + 2 :]
+            self._with_repository(kind, name, revision, self._file, rest, body)
         else:
             self._send(404, b'{"error": "Not Found"}')
 
-    def _with_repository(self, kind: str, name: str, answer: Any, rest: list[str], body: bytes) -> None:
+    def _with_repository(
+        self,
+        kind: str,
+        name: str,
+        revision: str,
+        answer: Callable[[Repository, list[str], bytes], None],
+        rest: list[str],
+        body: bytes,
+    ) -> None:
         repository = self.hub.repositories.get((kind, name))
         if repository is None:
             message = "Invalid username or password."
             headers = {"X-Error-Code": "RepoNotFound", "X-Error-Message": message}
             self._send(401, json.dumps({"error": message}).encode(), headers)
+        elif revision not in ("main", repository.commit):
+            message = f"Invalid rev id: {revision}"
+            headers = {"X-Error-Code": "RevisionNotFound", "X-Error-Message": message}
+            self._send(404, json.dumps({"error": message}).encode(), headers)
         else:
             answer(repository, rest, body)
 

@@ -22,7 +22,7 @@ def reviews(count: int, seed: int = 0, longest: int = 12) -> list[dict[str, str]
 
 
 def copies(count: int, seed: int = 0) -> list[dict[str, str]]:
-    """A source of a few words, and its first words as target."""
+    """A source of a few words, and its first one to three words as target."""
     generator = random.Random(seed)
     sources = [generator.choices(WORDS, k=generator.randint(2, 8)) for _ in range(count)]
-    return [{"source": " ".join(words), "target": " ".join(words[:2])} for words in sources]
+    return [{"source": " ".join(words), "target": " ".join(words[: 1 + len(words) % 3])} for words in sources]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-WORDS = (
+WORDS = (  # noqa: SIM905  # as a list it would take fifty lines
     "the a film is was good bad fine poor great dull very not quite so and but it this that plot cast music light dark "
     "fast slow long short new old warm cold red blue green one two three four five six seven eight nine ten"
 ).split()
@@ -28,8 +28,19 @@ def config(architecture: str):
         "bert": {**COMMON, "max_position_embeddings": POSITIONS},
         "roberta": {**COMMON, "max_position_embeddings": POSITIONS + 1 + PAD, "type_vocab_size": 2, **ends},
         "distilbert": {"dim": 16, "n_layers": 2, "n_heads": 2, "hidden_dim": 24, "max_position_embeddings": POSITIONS},
-        "deberta-v2": {**COMMON, "max_position_embeddings": POSITIONS, "relative_attention": True, "type_vocab_size": 2},
-        "modernbert": {**COMMON, "max_position_embeddings": POSITIONS, "cls_token_id": CLS, "sep_token_id": SEP, **ends},
+        "deberta-v2": {
+            **COMMON,
+            "max_position_embeddings": POSITIONS,
+            "relative_attention": True,
+            "type_vocab_size": 2,
+        },
+        "modernbert": {
+            **COMMON,
+            "max_position_embeddings": POSITIONS,
+            "cls_token_id": CLS,
+            "sep_token_id": SEP,
+            **ends,
+        },
         "electra": {**COMMON, "embedding_size": 16, "max_position_embeddings": POSITIONS},
         "albert": {**COMMON, "embedding_size": 8, "max_position_embeddings": POSITIONS},
         "xlnet": {"d_model": 16, "n_layer": 2, "n_head": 2, "d_inner": 24},

@@ -4,6 +4,7 @@ several features, and a model that writes, with other features and padding for t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from finetune.data.base import Column
 from finetune.tasks.base import Batch, Head, Metric, Task
 from finetune.tasks.classification import Classification
 from finetune.tokens import pad
+from tests.support.tiny import PAD, SEP
 
 
 class WindowedClassification(Classification):
@@ -111,9 +113,10 @@ class Copying(Task):
     def predict(self, model, batch):
         from transformers import GenerationConfig
 
-        settings = GenerationConfig(max_new_tokens=self.new_tokens, do_sample=False, pad_token_id=0, eos_token_id=None)
+        settings = GenerationConfig(max_new_tokens=self.new_tokens, do_sample=False, pad_token_id=PAD, eos_token_id=SEP)
         written = model.generate(**batch.inputs, generation_config=settings)
-        return list(written[:, batch.inputs["input_ids"].shape[1] :].cpu().numpy())
+        rows = written[:, batch.inputs["input_ids"].shape[1] :].tolist()
+        return [list(takewhile(lambda token: token not in (PAD, SEP), row)) for row in rows]  # some end early
 
     def merge(self, windows, row, tokenizer):
         (window,) = windows
