@@ -5,8 +5,9 @@ import importlib
 import importlib.util
 import pkgutil
 import sys
+import traceback
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any
 
 from finetune.errors import RecipeError, unknown
@@ -50,7 +51,8 @@ def execute(path: Path) -> ModuleType:
     Raises:
         RecipeError: The file cannot be imported; the message names the file, the line and the exception.
     """
-    name = f"finetune_user_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    path = path.resolve()
+    name = f"finetune_user_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -60,19 +62,11 @@ def execute(path: Path) -> ModuleType:
     except RecipeError:
         raise
     except (Exception, SystemExit) as error:
-        line = next((f" line {f.tb_lineno}," for f in _frames(error) if f.tb_frame.f_code.co_filename == str(path)), "")
-        raise RecipeError(f"{path},{line} raises {type(error).__name__}: {error}") from error
-    _user_code[str(path.resolve())] = module
+        frames = reversed(traceback.extract_tb(error.__traceback__))
+        line = next((f" line {frame.lineno}" for frame in frames if frame.filename == str(path)), "")
+        raise RecipeError(f"{path}{line} raises {type(error).__name__}: {error}") from error
+    _user_code[str(path)] = module
     return module
-
-
-def _frames(error: BaseException) -> list[TracebackType]:
-    """Tracebacks of an error, innermost first."""
-    frames, current = [], error.__traceback__
-    while current is not None:
-        frames.append(current)
-        current = current.tb_next
-    return frames[::-1]
 
 
 def find_user_class(reference: str, base: type) -> Any:
@@ -83,17 +77,8 @@ def find_user_class(reference: str, base: type) -> Any:
     """
     module_name, _, name = reference.rpartition(":")
     imported = sys.modules.get(module_name)
-    for module in (*_user_code.values(), *([imported] if imported else [])):
+    for module in (*([imported] if imported else []), *_user_code.values()):
         kind = getattr(module, name, None)
         if isinstance(kind, type) and issubclass(kind, base):
             return kind
     return None
-
-
-def _frames(error: BaseException) -> list[TracebackType]:
-    """Tracebacks of an error, innermost first."""
-    frames, current = [], error.__traceback__
-    while current is not None:
-        frames.append(current)
-        current = current.tb_next
-    return frames[::-1]

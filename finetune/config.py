@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, model_serializer, model_validator
 
 from finetune import catalog
 from finetune.errors import RecipeError, unknown
@@ -69,10 +69,11 @@ class Config(BaseModel):
             if not deeper:
                 continue
             if not isinstance(fields[head], Config):
+                field = TypeAdapter(type(self).model_fields[head].rebuild_annotation())
                 try:
-                    fields[head] = getattr(type(self).model_validate({**dict(self), head: fields[head]}), head)
+                    fields[head] = field.validate_python(fields[head])
                 except ValidationError as error:
-                    problems += _problems(type(self), fields, error, prefix)
+                    problems += _problems(type(self), fields, error, prefix, (head,))
                     continue
             if isinstance(fields[head], Config):
                 fields[head], found = fields[head]._with(deeper, f"{where}.")
@@ -157,8 +158,8 @@ class Choice(Config):
         return [type(self)] if ":" in self.kind() else []
 
 
-def build(kind: type[Config], fields: Any) -> Any:
-    """Build `kind` from plain data; every problem becomes one line.
+def build(kind: type[Config], fields: Any, prefix: str = "") -> Any:
+    """Build `kind` from plain data; every problem becomes one line, its path behind `prefix`.
 
     Raises:
         RecipeError: The data does not describe a `kind`.
@@ -166,7 +167,7 @@ def build(kind: type[Config], fields: Any) -> Any:
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
-        raise RecipeError(*_problems(kind, fields, error)) from None
+        raise RecipeError(*_problems(kind, fields, error, prefix)) from None
 
 
 def _holds_paths(annotation: Any) -> bool:
@@ -180,7 +181,8 @@ def _anchor(value: Any, folder: Path) -> Any:
     path = Path(value).expanduser()
     if path.is_absolute():
         return str(path)
-    named_as_path = value.startswith((".", "~")) or path.suffix != "" or (folder / path).exists()
+    is_file = value.endswith((".csv", ".tsv", ".json", ".jsonl", ".parquet", ".gz"))
+    named_as_path = value.startswith((".", "~")) or is_file or (folder / path).exists()
     return str((folder / path).resolve()) if named_as_path and ":" not in value else value
 
 
@@ -192,7 +194,7 @@ def _read(text: str, annotation: Any, current: Any) -> Any:
     takes_list = any(part in (tuple, list, dict) for part in parts) or isinstance(current, Config)
     if text[:1] in "[{" and takes_list:
         try:
-            return yaml.safe_load(text)
+            return _without_null(yaml.load(text, Loader=yaml.BaseLoader))  # every value stays text: `no` is a label
         except yaml.YAMLError:
             return text
     if str not in parts and bool not in parts and any(part in (int, float) for part in parts):
@@ -202,6 +204,13 @@ def _read(text: str, annotation: Any, current: Any) -> Any:
             except ValueError:
                 continue
     return text
+
+
+def _without_null(value: Any) -> Any:
+    """Mappings with None where `null` is written; lists as they are, for `null` may be a label."""
+    return (
+        {k: None if v == "null" else _without_null(v) for k, v in value.items()} if isinstance(value, dict) else value
+    )
 
 
 def _leaves(annotation: Any) -> set[Any]:
@@ -215,11 +224,21 @@ def _leaves(annotation: Any) -> set[Any]:
     return {kind for kind in found if isinstance(kind, type)}
 
 
-def _problems(kind: type[Config], fields: Any, error: ValidationError, prefix: str = "") -> list[str]:
-    """One line for each field that pydantic refuses, with its whole path, the value and what would be right."""
+def _problems(
+    kind: type[Config], fields: Any, error: ValidationError, prefix: str = "", below: tuple[str, ...] = ()
+) -> list[str]:
+    """One line for each field that pydantic refuses, with its whole path, the value and what would be right.
+
+    Args:
+        kind: What was to be built.
+        fields: From what.
+        error: What pydantic says.
+        prefix: Path of `kind` itself, with a dot at its end.
+        below: Field of `kind` that alone was looked at.
+    """
     found: dict[str, str] = {}
     for detail in error.errors(include_url=False):
-        location = [str(part) for part in detail["loc"] if not _is_type_tag(str(part))]
+        location = [*below, *(str(part) for part in detail["loc"] if not _is_type_tag(str(part)))]
         where = prefix + ".".join(location)
         message = _sentence(detail["msg"].removeprefix("Value error, "))
         if detail["type"] == "extra_forbidden":
@@ -236,13 +255,14 @@ def _problems(kind: type[Config], fields: Any, error: ValidationError, prefix: s
             found[where] = found[where].rstrip(".") + f", or {message}"  # another member of a union refuses too
         else:
             found[where] = f"{where} = {_shown(detail['input'])}: {message}"
-    return list(found.values())
+    deeper = {where.rpartition(".")[0] for where in found}  # a union complains itself and for each of its members
+    return [text for where, text in found.items() if where not in deeper]
 
 
 def _is_type_tag(part: str) -> bool:
     """Pydantic puts the member of a union it tried into the path (`int`, `literal['epoch']`, `constrained-int`)."""
     return part in ("int", "float", "str", "bool") or part.startswith(
-        ("literal[", "constrained-", "tuple[", "function-")
+        ("literal[", "constrained-", "tuple[", "dict[", "function-")
     )
 
 
@@ -250,7 +270,8 @@ def _sentence(message: str) -> str:
     plain = {
         "valid integer": "a whole number is needed",
         "valid number": "a number is needed",
-        "valid dictionary": "a mapping of field names to values is needed",
+        "valid dictionary": "a mapping of names to values is needed",
+        "valid tuple": "a list in brackets, as [a, b], is needed",
     }
     for mark, words in plain.items():
         if mark in message:

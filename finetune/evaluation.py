@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from finetune import batching, statistics
+from finetune import batching, statistics, tokens
 from finetune.compute import Compute
+from finetune.data import cache
 from finetune.data import features as feature_store
 from finetune.data.features import Features
 from finetune.data.table import Rows
@@ -46,13 +50,22 @@ class Encoder:
 
     def features(self, rows: Rows, mode: Mode) -> Features:
         """All features of a split, memory-mapped."""
-        key = (self.task.model_dump_json(), type(self.task).kind(), self.tokenizer_digest, self.limit, mode)
+        key = (self.task.model_dump_json(), self.tokenizer_digest, self.limit, mode, _code_digest(type(self.task)))
         return feature_store.encode(rows, lambda part: self.task.encode(part, self.tokenizer, self.limit, mode), key)
 
     def batch(self, features: Features, indices: Sequence[int] | np.ndarray, mode: Mode, epoch: int = 0) -> Batch:
         """Some features as a batch; the seeds of a feature depend on nothing else that is in the batch."""
         seeds = [derive(self.seed, epoch, *features.key(int(index))) for index in indices]
         return self.task.collate(features.take(indices), self.tokenizer, mode, seeds)
+
+
+def _code_digest(kind: type[Task]) -> str:
+    """Of the files that say how a task encodes, so that features made by other code are never taken from the cache."""
+    files = [inspect.getfile(member) for member in kind.__mro__ if issubclass(member, Task)] + [tokens.__file__]
+    try:
+        return cache.digest(*(cache.file_digest(Path(file)) for file in files))
+    except OSError:  # a class that stands in no file, as one of a notebook's cell
+        return cache.digest(os.getpid(), id(kind))
 
 
 @dataclass(frozen=True)

@@ -40,21 +40,24 @@ class Checkpoint:
 
     Attributes:
         path: Local folder or Hub id.
-        local: Whether it is a folder on this machine.
         config: Its configuration.
         tokenizer: Its tokenizer, with a pad token.
-        revision: The Hub's commit; None for a folder.
+        found: What it is on the Hub; None for a folder on this machine.
         digest: Of configuration and weights.
         tokenizer_digest: Of everything that decides how a text is cut into tokens.
     """
 
     path: str
-    local: bool
     config: PretrainedConfig
     tokenizer: PreTrainedTokenizerBase
-    revision: str | None
+    found: hub.Revision | None
     digest: str
     tokenizer_digest: str
+
+    @property
+    def revision(self) -> str | None:
+        """The Hub's commit; None for a folder."""
+        return self.found.commit if self.found else None
 
 
 @dataclass(frozen=True)
@@ -110,19 +113,21 @@ def open_checkpoint(model: Model) -> Checkpoint:
     from transformers import AutoConfig
 
     path, local = locate(model.path)
-    offline = None if local else hub.connect(f"the checkpoint {path!r}", "give a folder with model=PATH")
-    common: dict[str, Any] = {"revision": model.revision, "trust_remote_code": False, "local_files_only": local}
+    found = None if local else hub.find("checkpoint", path, model.revision, "give a folder with model=PATH")
+    commit = found.commit if found else None
+    common: dict[str, Any] = {"revision": commit, "trust_remote_code": False, "local_files_only": local}
     try:
         config = AutoConfig.from_pretrained(path, **common)
         source, inside = locate(model.tokenizer) if model.tokenizer else (path, local)
-        tokenizer, tokenizer_digest = tokenizer_of(source, inside, None if model.tokenizer else model.revision)
+        tokenizer, tokenizer_digest = tokenizer_of(source, inside, None if model.tokenizer else commit)
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, ModelError):
             raise
-        raise ModelError(offline or f"model: {path!r} cannot be loaded: {_first_sentence(error)}") from error
-    commit = getattr(config, "_commit_hash", None)
+        raise ModelError(
+            (found and found.offline) or f"model: {path!r} cannot be loaded: {_first_sentence(error)}"
+        ) from error
     digest = commit or _folder_digest(Path(path), weights=model.initialize == "pretrained")
-    return Checkpoint(path, local, config, tokenizer, commit, digest, tokenizer_digest)
+    return Checkpoint(path, config, tokenizer, found, digest, tokenizer_digest)
 
 
 def tokenizer_of(path: str, local: bool, revision: str | None = None) -> tuple[PreTrainedTokenizerBase, str]:
@@ -131,11 +136,13 @@ def tokenizer_of(path: str, local: bool, revision: str | None = None) -> tuple[P
     GPT-2 and Llama have no pad token: their end token serves, it stands in no text and is masked where it pads.
 
     Raises:
-        ModelError: It has no token that could pad.
+        ModelError: It has no words, or no token that could pad.
     """
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, local_files_only=local, trust_remote_code=False)
+    if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
+        raise ModelError(f"model: {path} has no vocabulary: its tokenizer files are missing.")
     if tokenizer.pad_token_id is None:
         token = tokenizer.eos_token or tokenizer.unk_token
         if token is None:
@@ -229,21 +236,24 @@ def load_weights(
         module, info = auto_class(head).from_pretrained(
             checkpoint.path,
             config=config,
-            revision=model.revision,
+            revision=checkpoint.revision,
             dtype=dtype,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
-            local_files_only=checkpoint.local,
+            local_files_only=checkpoint.found is None,
             trust_remote_code=False,
             **attention,
             **tuning.loading(),
         )
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError) as error:
-        raise ModelError(f"model: {checkpoint.path} cannot be loaded: {_first_sentence(error)}") from error
+        offline = checkpoint.found.offline if checkpoint.found else None
+        reason = offline or f"model: {checkpoint.path} cannot be loaded: {_first_sentence(error)}"
+        raise ModelError(reason) from error
     except Exception as error:
         if type(error).__module__.startswith("safetensors"):
             raise ModelError(f"model: the weights of {checkpoint.path} are damaged: {error}.") from error
         raise
+    module.config._commit_hash = checkpoint.revision  # the library no longer says it; what saves adapters asks for it
     own = head_parameters(module)
     names = {name for name, _ in module.named_parameters()}
     mismatched = {item if isinstance(item, str) else item[0] for item in info["mismatched_keys"]}

@@ -84,7 +84,8 @@ def prepare(recipe: Recipe, device: str) -> Prepared:
     head = task.head(checkpoint.config)
     precision = resolve_precision(recipe.training.precision, device)
     training = recipe.training.model_copy(update={"precision": precision})
-    resolved = recipe.model_copy(update={"task": task, "training": training})
+    pinned = {"data": recipe.data.pinned(), "model": recipe.model.model_copy(update={"revision": checkpoint.revision})}
+    resolved = recipe.model_copy(update={"task": task, "training": training, **pinned})
     refusal = recipe.tuning.refuse(head.auto, checkpoint.config, training.gradient_checkpointing)
     if refusal:
         raise RecipeError(f"tuning={recipe.tuning.kind()}: {refusal}")
@@ -106,7 +107,7 @@ def _has_targets(recipe: Recipe, rows: Rows) -> bool:
 
 
 def _identity(recipe: Recipe, splits: dict[str, Rows], checkpoint: Checkpoint) -> dict[str, Any]:
-    fields = recipe.to_json()
+    fields = recipe.model_dump(mode="json", exclude={"data"})
     return {
         "format": 1,
         "results": RESULTS_VERSION,

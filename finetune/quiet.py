@@ -17,11 +17,12 @@ def quiet_libraries() -> Iterator[None]:
     from transformers.utils import logging
 
     level, bars, hub_bars = logging.get_verbosity(), logging.is_progress_bar_enabled(), not are_progress_bars_disabled()
-    data_bars = datasets.is_progress_bar_enabled()
+    data_bars, data_level = datasets.is_progress_bar_enabled(), datasets.logging.get_verbosity()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     disable_progress_bars()
     datasets.disable_progress_bar()
+    datasets.logging.set_verbosity_error()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", category=UserWarning)
@@ -29,6 +30,7 @@ def quiet_libraries() -> Iterator[None]:
             yield
     finally:
         logging.set_verbosity(level)
+        datasets.logging.set_verbosity(data_level)
         if bars:
             logging.enable_progress_bar()
         if hub_bars:

@@ -31,6 +31,11 @@ RECIPE_FILE = "recipe.json"
 class Model(Config):
     """The checkpoint that a run starts from. A plain string is its path."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_path(cls, value: Any) -> Any:
+        return {"path": str(value)} if isinstance(value, (str, Path)) else value
+
     path: FilePath
     """Hub id, local folder, or `package:NAME/FOLDER` for a checkpoint inside an installed Python package."""
     revision: str | None = None
@@ -92,7 +97,7 @@ class Training(Config):
 class Recipe(Config):
     """Everything one run depends on: a frozen value, changed with `override`, written to JSON and read back."""
 
-    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    name: Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
     """Names the folder of the runs; letters, digits, dot, dash and underscore."""
     task: SerializeAsAny[Task]
     """What is learned and how it is scored."""
@@ -104,13 +109,6 @@ class Recipe(Config):
     """Which parameters are trained, and how fast."""
     training: Training = Training()
     """How long, in what portions and how carefully."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _path_of_model(cls, fields: Any) -> Any:
-        if isinstance(fields, dict) and isinstance(fields.get("model"), (str, Path)):
-            return {**fields, "model": Model(path=str(fields["model"]))}
-        return fields
 
     @model_validator(mode="after")
     def _random_needs_full(self) -> Self:

@@ -31,17 +31,11 @@ def recipe_schema() -> dict[str, Any]:
             definitions[member.__name__] = own
             mappings.append({"$ref": f"#/$defs/{member.__name__}"})
         plain = [name for name, member in members.items() if not _required(member)]
-        described = schema["properties"][field].get("description", "")
-        schema["properties"][field] = {
-            "description": described,
-            "anyOf": [*([{"enum": plain}] if plain else []), *mappings],
-        }
+        schema["properties"][field] = {"anyOf": [*([{"enum": plain}] if plain else []), *mappings]}
         definitions.pop(base.__name__, None)
-    model = schema["properties"]["model"]
-    schema["properties"]["model"] = {
-        "description": model.get("description", ""),
-        "anyOf": [{"type": "string"}, {"$ref": "#/$defs/Model"}],
-    }
+    schema["properties"]["model"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Model"}]}
+    for name in CHOICES.keys() | {"model", "training"}:
+        schema["properties"][name]["description"] = Recipe.model_fields[name].description
     schema["properties"]["format"] = {"const": 1, "description": "Version of this layout."}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     return schema

@@ -15,7 +15,7 @@ from pydantic import Field, PositiveInt
 from finetune import catalog
 from finetune.config import Choice
 from finetune.data.table import Rows
-from finetune.errors import DataError, nearest
+from finetune.errors import DataError, listing, nearest
 
 SPLITS = ("train", "validation", "test")
 
@@ -71,6 +71,10 @@ class Data(Choice, ABC):
         """The same rows as a run directory can keep them: rows in memory are written to `folder`."""
         return self
 
+    def pinned(self) -> Data:
+        """The same source at the version that was read; known after `read`."""
+        return self
+
     def revisions(self) -> dict[str, str]:
         """Which version of a remote source was read; known after `read`."""
         return {}
@@ -90,14 +94,16 @@ class Data(Choice, ABC):
             raise DataError(f"there is no training split. Known: {', '.join(splits)}.")
         problems = []
         for name, rows in splits.items():
+            if len(rows) == 0:
+                problems.append(f"{rows.origin} holds no rows.")
+                continue
             for column in (*inputs, *(() if name == "test" else targets)):
                 if column.name not in rows.columns:
                     problems.append(
                         f"{rows.origin} has no column {column.name!r} ({column.purpose}). "
                         f"{nearest(column.name, rows.columns)}"
                     )
-            if len(rows) == 0:
-                problems.append(f"{rows.origin} holds no rows.")
+            problems += [_absent(rows, column.name) for column in inputs if rows.absent(column.name)]
         if problems:
             raise DataError(*problems)
         if "validation" not in splits or self.holdout is not None:
@@ -113,6 +119,11 @@ class Data(Choice, ABC):
             chosen = random.Random(f"limit {self.seed}").sample(range(len(splits["train"])), self.limit)
             splits["train"] = splits["train"].select(sorted(chosen))
         return {name: splits[name] for name in SPLITS if name in splits}
+
+
+def _absent(rows: Rows, column: str) -> str:
+    where = listing((rows.where(row) for row in rows.absent(column)), 3)
+    return f"{len(rows.absent(column))} rows have no {column!r}: {where}. Fill it in, or delete these rows."
 
 
 def hold_out(labels: Sequence[Any], share: float, seed: int) -> tuple[list[int], list[int]]:
@@ -133,7 +144,7 @@ def hold_out(labels: Sequence[Any], share: float, seed: int) -> tuple[list[int],
         generator.shuffle(members)
         owed += len(members) * share
         take = max(0, min(round(owed), len(members) - 1))
-        owed -= take
+        owed = max(-0.5, min(0.5, owed - take))  # a label too small to give its share leaves no debt to the next
         aside += members[:take]
     chosen = set(aside)
     return [position for position in range(len(labels)) if position not in chosen], sorted(aside)

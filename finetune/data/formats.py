@@ -6,12 +6,13 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from finetune.errors import DataError, listing
+from finetune.errors import DataError, listing, nearest
 
 Record = tuple[int, dict[str, Any]]
 
@@ -65,7 +66,7 @@ def read(path: Path, options: Options) -> Iterator[Record]:
             f"{path} is not UTF-8: byte {error.object[error.start]:#04x} cannot be read. "
             "Save it as UTF-8, for example with: iconv -f latin1 -t utf-8"
         ) from None
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(f"{path} is not a whole gzip file: {error}.") from None
 
 
@@ -146,7 +147,11 @@ def _json(text: TextIO, path: Path, options: Options) -> Iterator[Record]:
         lists = [key for key, value in content.items() if isinstance(value, list)]
         if options.field is None and len(lists) != 1:
             raise DataError(f"{path}: data.field must name the list of rows. Lists here: {listing(lists) or 'none'}.")
-        content = content.get(options.field or lists[0])
+        if options.field is not None and options.field not in lists:
+            raise DataError(
+                f"{path}: {options.field!r} (data.field) is no list of rows. {nearest(options.field, lists)}"
+            )
+        content = content[options.field or lists[0]]
     if not isinstance(content, list):
         raise DataError(f"{path}: a list of rows is needed, there is {type(content).__name__}.")
     for number, values in enumerate(content, start=1):
@@ -164,11 +169,13 @@ def _parquet(path: Path) -> Iterator[Record]:
     from pyarrow import parquet
 
     try:
-        file = parquet.ParquetFile(path)
+        file = parquet.ParquetFile(
+            pa.BufferReader(gzip.decompress(path.read_bytes())) if path.suffix == ".gz" else path
+        )
         number = 0
         for batch in file.iter_batches():
             for values in batch.to_pylist():
                 number += 1
                 yield number, values
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowInvalid, OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is not a readable parquet file: {error}") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +28,13 @@ class Rows:
         table: The columns of the source and `OWN_COLUMNS`; memory-mapped.
         split: `train`, `validation` or `test`.
         origin: The file or Hub id the rows came from, for messages.
+        names: Column -> its class names in the order of their ids, where the source declares them.
     """
 
     table: Dataset
     split: str
     origin: str
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -45,6 +47,12 @@ class Rows:
     def column(self, name: str) -> list[Any]:
         """All values of one column."""
         return list(self.table[name])
+
+    def absent(self, name: str) -> list[int]:
+        """Positions of the rows that have no value in a column."""
+        if name not in self.table.column_names or not self.table.data.column(name).null_count:
+            return []
+        return [row for row, value in enumerate(self.column(name)) if value is None]
 
     @property
     def ids(self) -> list[str]:
@@ -101,8 +109,8 @@ def write(records: Iterable[tuple[int, dict[str, Any]]], name: str, path: Path) 
         chunks.append(_table(chunk, name))
     try:
         table = pa.concat_tables(chunks, promote_options="permissive")
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise DataError(f"{name}: a column changes its type on the way: {error}") from None
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        raise DataError(_changed(chunks, name)) from None
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
         stream.write_table(table)
 
@@ -117,24 +125,73 @@ def _table(records: list[dict[str, Any]], name: str) -> pa.Table:
     for key, values in columns.items():
         try:
             arrays[key] = pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
             raise DataError(_mixed(key, values, records, name)) from None
     return pa.table(arrays)
 
 
 def _mixed(column: str, values: list[Any], records: list[dict[str, Any]], name: str) -> str:
-    kinds = [type(value).__name__ for value in values]
-    usual = max(set(kinds) - {"NoneType"}, key=kinds.count)
-    odd = next(i for i, kind in enumerate(kinds) if kind not in (usual, "NoneType"))
-    line = records[odd][LINE]
-    return (
-        f"{name} line {line}: column {column!r} is {values[odd]!r} ({kinds[odd]}), in most rows it is {usual}. "
-        "Write every value of a column the same way."
-    )
+    """Which value cannot stand beside those above it, or cannot be stored at all."""
+    import pyarrow as pa
+
+    good, bad = 0, len(values)  # the first `good` values fit each other, the first `bad` do not
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        try:
+            pa.array(values[:middle])
+            good = middle
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
+            bad = middle
+    value, above = values[good], next((v for v in values[:good] if v is not None), None)
+    shown = f"{value!r:.60}"
+    where = f"{name} line {records[good][LINE]}: column {column!r} is {shown} ({type(value).__name__})"
+    if above is None or isinstance(value, type(above)):
+        return f"{where}, which cannot be stored: too large a number, text that is no Unicode, or lists of mixed kinds."
+    return f"{where}, above it is {type(above).__name__}. Write every value of a column the same way."
 
 
-def read(path: Path, split: str, origin: str) -> Rows:
+def _changed(chunks: list[pa.Table], name: str) -> str:
+    """Which column has another type in a later chunk than in the first that has it."""
+    known: dict[str, pa.DataType] = {}
+    for chunk in chunks:
+        for column in chunk.schema:
+            before = known.setdefault(column.name, column.type)
+            if str(before) == "null":
+                known[column.name] = column.type
+            elif before != column.type and str(column.type) != "null" and not _both_numbers(before, column.type):
+                first = next(i for i, value in enumerate(chunk.column(column.name)) if value.is_valid)
+                return (
+                    f"{name} line {chunk.column(LINE)[first]}: column {column.name!r} is {column.type} from here on, "
+                    f"above it is {before}. Write every value of a column the same way."
+                )
+    return f"{name}: a column changes its type on the way."
+
+
+def _both_numbers(one: pa.DataType, other: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (one, other))
+
+
+def read(path: Path, split: str, origin: str, names: dict[str, tuple[str, ...]] | None = None) -> Rows:
     """Open what `write` wrote, memory-mapped."""
     from datasets import Dataset
 
-    return Rows(Dataset.from_file(str(path)), split, origin)
+    return Rows(Dataset.from_file(str(path)), split, origin, names or {})
+
+
+def class_names(dataset: Dataset) -> dict[str, tuple[str, ...]]:
+    """Column -> class names, of the columns that are declared as classes."""
+    from datasets import ClassLabel
+
+    return {key: tuple(kind.names) for key, kind in dataset.features.items() if isinstance(kind, ClassLabel)}
+
+
+def named_records(dataset: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows with the names of their classes instead of numbers; -1, the Hub's mark of a hidden label, becomes None."""
+    names = class_names(dataset)
+    for number, row in enumerate(dataset, start=1):
+        for column, known in names.items():
+            value = row[column]
+            row[column] = None if value is None or value < 0 else known[value]
+        yield number, row

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, PositiveFloat, field_validator, model_validator
 
+from finetune.config import build
 from finetune.data.base import Column
 from finetune.data.table import Rows
 from finetune.errors import DataError, RecipeError, listing, nearest
@@ -31,8 +32,9 @@ class Classification(Task):
     label: str = "label"
     """Column of the class: a name or a number."""
     labels: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
-    """Names of the classes in the order of their ids. None: the values of the training rows, numbers in numeric order,
-    else in alphabetical order. Where the column holds 0, 1, ... they are read as ids of these names."""
+    """Names of the classes in the order of their ids. None: as the source declares them, else the values of the
+    training rows, numbers in numeric order, others in alphabetical order. Where the column holds 0, 1, ... they are
+    read as ids of these names."""
     score: Annotated[tuple[str, ...], Field(min_length=1)] = ("accuracy", "f1_macro")
     """Scores to report; the first chooses the best checkpoint. `f1`, `precision`, `recall` are those of `positive`."""
     positive: str | None = None
@@ -85,7 +87,7 @@ class Classification(Task):
         if empty:
             where = listing(train.where(row) for row in empty)
             raise DataError(f"{len(empty)} training rows have no {self.label!r}: {where}.")
-        names = self.labels or tuple(sorted(set(values), key=_numbers_first))
+        names = self.labels or train.names.get(self.label) or tuple(sorted(set(values), key=_numbers_first))
         if len(names) < 2:
             raise DataError(
                 f"{train.origin}: every row has the same {self.label!r}, {names[0]!r}; two classes are needed to learn."
@@ -97,7 +99,7 @@ class Classification(Task):
                 f"task.score: {listing(binary)} of which of the {len(names)} classes? "
                 "Set task.positive, or use f1_macro and the like."
             )
-        named = type(self).model_validate({**dict(self), "labels": names, "positive": positive})
+        named: Self = build(type(self), {**dict(self), "labels": names, "positive": positive}, "task.")
         named.check(train)
         if self.class_weights != "balanced":
             return named

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from finetune import hub
 from finetune.errors import ModelError, RecipeError, listing
 from finetune.tuning.base import Tuning
 
@@ -44,7 +45,7 @@ class LoRA(Tuning):
     dora: bool = False
     """Split magnitude from direction (Liu et al. 2024)."""
 
-    def apply(self, model: nn.Module, peft_task: str | None, fresh: set[str], steps: int) -> nn.Module:
+    def apply(self, model: Any, peft_task: str | None, fresh: set[str], steps: int) -> nn.Module:
         """Wrap the model in PEFT's; the fresh modules are trained whole and saved with the adapter."""
         from peft import LoraConfig, get_peft_model
 
@@ -59,7 +60,8 @@ class LoRA(Tuning):
             use_rslora=self.rslora,
             use_dora=self.dora,
         )
-        wrapped: nn.Module = get_peft_model(model, config)
+        revision = getattr(model.config, "_commit_hash", None)  # so that the adapter finds this base, not a later one
+        wrapped: nn.Module = get_peft_model(model, config, revision=revision)
         return wrapped
 
     def _targets(self, model: nn.Module, heads: list[str]) -> list[str]:
@@ -91,6 +93,9 @@ class LoRA(Tuning):
 
         adapter = PeftConfig.from_pretrained(folder)
         config = AutoConfig.from_pretrained(folder)
+        place = adapter.base_model_name_or_path
+        if not Path(place).exists() and not Path(place).is_absolute():
+            hub.find("checkpoint", place, adapter.revision, f"{folder} is an adapter of it")
         try:
             base = auto.from_pretrained(
                 adapter.base_model_name_or_path,

@@ -81,7 +81,7 @@ def read(folder: Path, config: str | None) -> dict[str, Rows]:
                 table.write(_records(path, layout, header), path.name, target)
 
             key = (cache.file_digest(path), config, split)
-            found[split] = table.read(cache.cached("rows", key, write), split, path.name)
+            found[split] = table.read(cache.cached("rows", key, write), split, path.name, {"label": layout.names})
     if not found:
         raise DataError(f"{folder} has none of {', '.join(FILES.values())}: is it the folder of {layout.folder}?")
     return found

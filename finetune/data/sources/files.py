@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from finetune.config import FilePath
 from finetune.data import cache, formats, table
@@ -18,13 +18,13 @@ from finetune.errors import DataError, FinetuneError
 class Files(Data):
     """csv, tsv, json, jsonl and parquet files, each also gzipped; one or several files for each split."""
 
-    train: tuple[FilePath, ...]
+    train: Annotated[tuple[FilePath, ...], Field(min_length=1)]
     """Files of the training split."""
-    validation: tuple[FilePath, ...] | None = None
+    validation: Annotated[tuple[FilePath, ...], Field(min_length=1)] | None = None
     """Files of the validation split; None: part of the training rows is kept aside."""
-    test: tuple[FilePath, ...] | None = None
+    test: Annotated[tuple[FilePath, ...], Field(min_length=1)] | None = None
     """Files of the test split; their labels may be absent."""
-    delimiter: str | None = None
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """One character between the fields of a csv or tsv file; None: a comma for csv, a tab for tsv."""
     quoting: bool | None = None
     """Whether " quotes a field; None: yes for csv, no for tsv."""

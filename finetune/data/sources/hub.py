@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import PrivateAttr
 
@@ -52,13 +51,17 @@ class Hub(Data):
         for split in ("train", "validation", "test"):
             name = getattr(self, split)
             if name in found:
-                splits[split] = Rows(found[name].table, split, found[name].origin)
+                splits[split] = replace(found[name], split=split)
             elif name is not None and split != "test" and not (split == "validation" and self.holdout is not None):
                 where = self.path or self.id
                 raise DataError(f"{where} has no split {name!r} (data.{split}). {nearest(name, found)}")
         if self.train == self.validation and self.holdout is None:
             raise DataError("data.train and data.validation name the same split; set data.holdout, for example to 0.2.")
         return splits
+
+    def pinned(self) -> Data:
+        """The commit that was read, by name."""
+        return self.model_copy(update={"revision": self._commit}) if self._commit else self
 
     def revisions(self) -> dict[str, str]:
         """The commit that the Hub answered with."""
@@ -79,44 +82,28 @@ class Hub(Data):
         return found
 
     def _from_hub(self) -> dict[str, Rows]:
-        offline = hub.connect(f"the dataset {self.id!r}", "use the official files in a folder with data.path=FOLDER")
-        from datasets import load_dataset
+        found = hub.find("dataset", self.id, self.revision, "use its files in a folder with data.path=FOLDER")
+        from datasets import load_dataset_builder
 
         try:
-            loaded = load_dataset(self.id, self.config, revision=self.revision)
+            builder = load_dataset_builder(self.id, self.config, revision=found.commit)
+            if builder.hash != found.commit:  # the library took what it had in its cache
+                raise DataError(found.offline or f"the dataset {self.id!r} cannot be loaded at commit {found.commit}.")
+            builder.download_and_prepare()
+            loaded = builder.as_dataset()
+        except DataError:
+            raise
         except Exception as error:
-            raise DataError(offline or f"the dataset {self.id!r} cannot be loaded: {_first_line(error)}") from error
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise DataError(found.offline or f"the dataset {self.id!r} cannot be loaded: {reason}") from error
+        self._commit = found.commit
         rows = {}
         for name, dataset in loaded.items():
-            self._commit = self._commit or _commit(dataset)
             key = (self.id, self.config, name, dataset._fingerprint)
 
             def write(target: Path, name: str = name, dataset: Dataset = dataset) -> None:
-                table.write(_records(dataset), name, target)
+                table.write(table.named_records(dataset), name, target)
 
-            rows[name] = table.read(cache.cached("rows", key, write), name, f"{self.id} {name}")
+            path = cache.cached("rows", key, write)
+            rows[name] = table.read(path, name, f"{self.id} {name}", table.class_names(dataset))
         return rows
-
-
-def _records(dataset: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows with the names of their classes instead of numbers; -1, the Hub's mark of a hidden label, becomes None."""
-    from datasets import ClassLabel
-
-    names = {key: feature.names for key, feature in dataset.features.items() if isinstance(feature, ClassLabel)}
-    for number, row in enumerate(dataset, start=1):
-        for column, known in names.items():
-            value = row[column]
-            row[column] = None if value is None or value < 0 else known[value]
-        yield number, row
-
-
-def _commit(dataset: Dataset) -> str | None:
-    for source in dataset.info.download_checksums or {}:
-        match = re.search(r"@([0-9a-f]{40})/", source)
-        if match:
-            return match.group(1)
-    return None
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)

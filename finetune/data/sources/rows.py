@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import field_serializer
+
 from finetune.data import table
 from finetune.data.base import SPLITS, Data
 from finetune.data.table import OWN_COLUMNS, Rows
@@ -22,6 +24,10 @@ class InMemory(Data):
     """Rows of the validation split; None: part of the training rows is kept aside."""
     test: Any = None
     """Rows of the test split; their labels may be absent."""
+
+    @field_serializer("train", "validation", "test")
+    def _plain(self, value: Any) -> Any:
+        return value.to_list() if hasattr(value, "to_list") else value
 
     def read(self) -> dict[str, Rows]:
         """Every split given."""
@@ -44,9 +50,13 @@ def as_rows(values: Any, split: str) -> Rows:
     Raises:
         DataError: The values are no list of dictionaries, dictionary of lists or dataset.
     """
+    from datasets import Dataset
+
+    declared = isinstance(values, Dataset)
+    records = table.named_records(values) if declared else _records(values, split)
     with tempfile.NamedTemporaryFile(suffix=".arrow") as file:  # unlinked, but still mapped while the rows live
-        table.write(_records(values, split), split, Path(file.name))
-        return table.read(Path(file.name), split, split)
+        table.write(records, split, Path(file.name))
+        return table.read(Path(file.name), split, split, table.class_names(values) if declared else None)
 
 
 def _records(values: Any, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
