@@ -40,6 +40,10 @@ def card(report: dict[str, Any]) -> str:
         else f"NOT CONFIRMED by a fresh process: {'; '.join(certificate['reasons'])}."
     )
     parameters = report["parameters"]
+    chosen = (
+        f"Step {report['best_step']} of {report['steps']} was the best of {report['scorings']} scorings of the validation "
+        "split, so the score there is somewhat flattering."
+    )
     labels = recipe["task"].get("labels")
     return "\n".join(
         [
@@ -58,8 +62,7 @@ def card(report: dict[str, Any]) -> str:
             "|---|---|---|---|---|",
             *rows,
             "",
-            "The checkpoint was chosen on the validation split, so its score there is somewhat flattering.",
-            "",
+            *([chosen, ""] if report["scorings"] > 1 else []),
             confirmed,
             "",
             f"Made with finetune {environment['finetune']}, "

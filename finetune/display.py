@@ -114,6 +114,9 @@ def result_lines(report: dict[str, Any], directory: str) -> list[str]:
         f"{report['steps']} steps in {duration(report['seconds']['training'])}, "
         f"peak memory {size(report['peak_memory_bytes'])}",
     ]
+    if report["scorings"] > 1:
+        chosen = f"step {report['best_step']} was the best of {report['scorings']} scorings of these very rows"
+        lines.append(f"Somewhat flattering: {chosen}; a test split is not touched")
     if certificate and certificate["holds"]:
         difference = f"largest difference of a logit {certificate['largest_difference']:.1e}"
         lines.append(

@@ -170,6 +170,10 @@ class Driver:
             with self.directory.timings.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
+    def scorings(self) -> int:
+        """How often the validation split was scored to choose among checkpoints."""
+        return sum('"validation"' in line for line in self.directory.metrics.read_text("utf-8").splitlines())
+
     def seconds(self) -> dict[str, float]:
         """Seconds of training with its scorings, over all stretches."""
         lines = self.directory.timings.read_text("utf-8").splitlines()
