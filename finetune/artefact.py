@@ -41,8 +41,8 @@ def card(report: dict[str, Any]) -> str:
     )
     parameters = report["parameters"]
     chosen = (
-        f"Step {report['best_step']} of {report['steps']} was the best of {report['scorings']} scorings of the validation "
-        "split, so the score there is somewhat flattering."
+        f"Step {report['best_step']} of {report['steps']} was the best of {report['scorings']} scorings of the "
+        "validation split, so the score there is somewhat flattering."
     )
     labels = recipe["task"].get("labels")
     return "\n".join(

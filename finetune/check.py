@@ -13,7 +13,6 @@ from finetune import batching
 from finetune.compute import compute
 from finetune.evaluation import Encoder
 from finetune.experiment import peak_memory, truncated
-from finetune.model import build
 from finetune.preparation import Prepared, prepare
 from finetune.quiet import quiet_libraries
 from finetune.recipe import Recipe
@@ -85,15 +84,7 @@ def _check(recipe: Recipe) -> Checked:
     here = compute(recipe.training.precision)
     prepared = prepare(recipe, here.device.type)
     training, features = prepared.recipe.training, prepared.features
-    built = build(
-        recipe.model,
-        prepared.checkpoint,
-        prepared.head,
-        recipe.tuning,
-        training.seed,
-        prepared.steps,
-        training.gradient_checkpointing,
-    )
+    built = prepared.build()
     module = built.module.to(here.device)
     trainee = Trainee(module, module, optim.optimizer(module, recipe.tuning, training), recipe.tuning)
     plan = batching.plan(features.lengths, training.seed, 0, training.batch_size, training.batch_tokens, 1)

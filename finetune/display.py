@@ -28,7 +28,8 @@ class Display(Watcher):
         self.total = 0
         self.said = 0.0
         self.last_score = ""
-        self.began = 0.0
+        self.last = 0.0
+        self.busy = 0.0
         self.rows = 0
         self.tokens = 0
 
@@ -37,7 +38,7 @@ class Display(Watcher):
         self.console.print(f"Run directory: [bold]{escape(directory)}[/bold]", soft_wrap=True)
         if done:
             self.console.print(f"Going on after step {done} of {total}")
-        self.total, self.began, self.said = total, time.monotonic(), time.monotonic()
+        self.total, self.last, self.said = total, time.monotonic(), time.monotonic()
         if self.console.is_terminal:
             text = TextColumn("{task.description}")
             count = TextColumn("{task.completed}/{task.total}")
@@ -50,7 +51,9 @@ class Display(Watcher):
         """Move the bar; without one, a line every few seconds."""
         self.rows += step.features
         self.tokens += step.tokens
-        elapsed = max(1e-9, time.monotonic() - self.began)
+        now = time.monotonic()
+        self.busy, self.last = self.busy + now - self.last, now  # steps only, without scoring and saving
+        elapsed = max(1e-9, self.busy)
         speed = f"{self.rows / elapsed:,.0f} rows/s  {self.tokens / elapsed:,.0f} tokens/s"
         line = f"epoch {step.epoch:.2f}  loss {step.loss:.4f}  {speed}{self.last_score}"
         if self.progress is not None and self.bar is not None:
@@ -69,6 +72,7 @@ class Display(Watcher):
         text = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
         name, value = next(iter(scores.items()))
         self.last_score = f"  {name} {value:.4f}"
+        self.last = time.monotonic()
         self.console.print(f"step {step}: validation {text}{'  (best so far)' if best else ''}", highlight=False)
 
     def note(self, text: str) -> None:
@@ -116,7 +120,7 @@ def result_lines(report: dict[str, Any], directory: str) -> list[str]:
     ]
     if report["scorings"] > 1:
         chosen = f"step {report['best_step']} was the best of {report['scorings']} scorings of these very rows"
-        lines.append(f"Somewhat flattering: {chosen}; a test split is not touched")
+        lines.append(f"Somewhat flattering: {chosen}")
     if certificate and certificate["holds"]:
         difference = f"largest difference of a logit {certificate['largest_difference']:.1e}"
         lines.append(

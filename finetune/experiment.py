@@ -18,7 +18,7 @@ from finetune.certificate import certify, record
 from finetune.compute import Compute, compute
 from finetune.errors import DataError, RunError, listing, nearest
 from finetune.interruption import Interruption, Stopped
-from finetune.model import Built, build
+from finetune.model import Built
 from finetune.predict import load
 from finetune.preparation import Prepared, differences, prepare
 from finetune.quiet import quiet_libraries
@@ -143,15 +143,7 @@ def _open(prepared: Prepared, directory: RunDirectory) -> None:
 
 def _train(prepared: Prepared, directory: RunDirectory, here: Compute, watcher: Watcher, certified: bool) -> Result:
     recipe, training = prepared.recipe, prepared.recipe.training
-    built = build(
-        recipe.model,
-        prepared.checkpoint,
-        prepared.head,
-        recipe.tuning,
-        training.seed,
-        prepared.steps,
-        training.gradient_checkpointing,
-    )
+    built = prepared.build()
     module = built.module.to(here.device)
     optimizer = optim.optimizer(module, recipe.tuning, training)
     wrapped = here.accelerator.prepare(module) if here.processes > 1 else module

@@ -13,7 +13,8 @@ from finetune.compute import Compute, compute
 from finetune.data.sources.rows import as_rows
 from finetune.errors import DataError, RunError, nearest
 from finetune.evaluation import Encoder, evaluate
-from finetune.model import auto_class, token_limit, tokenizer_of
+from finetune.model import auto_class
+from finetune.pretrained import token_limit, tokenizer_of
 from finetune.quiet import quiet_libraries
 from finetune.recipe import Recipe, load_recipe
 from finetune.run_directory import RunDirectory, read_json

@@ -14,7 +14,8 @@ from finetune.data.features import Features
 from finetune.data.table import Rows
 from finetune.errors import RecipeError
 from finetune.evaluation import Encoder
-from finetune.model import Checkpoint, open_checkpoint, token_limit
+from finetune.model import Built, build
+from finetune.pretrained import Checkpoint, open_checkpoint, token_limit
 from finetune.recipe import Recipe
 from finetune.tasks.base import Head
 from finetune.training.loop import total_steps
@@ -56,6 +57,19 @@ class Prepared:
     def digest(self) -> str:
         """Names the run."""
         return cache.digest(json.dumps(self.identity, sort_keys=True))
+
+    def build(self) -> Built:
+        """Load the weights and apply the tuning method."""
+        training = self.recipe.training
+        return build(
+            self.recipe.model,
+            self.checkpoint,
+            self.head,
+            self.recipe.tuning,
+            training.seed,
+            self.steps,
+            training.gradient_checkpointing,
+        )
 
     @property
     def directory_name(self) -> str:

@@ -5,8 +5,9 @@ import torch
 
 from finetune import catalog
 from finetune.compute import compute
-from finetune.model import auto_class, build, head_parameters, load_weights, open_checkpoint
+from finetune.model import auto_class, build, head_parameters, load_weights
 from finetune.predict import load_artefact
+from finetune.pretrained import open_checkpoint
 from finetune.recipe import Recipe
 from finetune.training import optim
 from finetune.training.checkpoint import trained

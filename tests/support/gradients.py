@@ -11,7 +11,8 @@ from finetune import batching
 from finetune.compute import Compute
 from finetune.data.features import Features
 from finetune.evaluation import Encoder
-from finetune.model import build, open_checkpoint, token_limit
+from finetune.model import build
+from finetune.pretrained import open_checkpoint, token_limit
 from finetune.recipe import Recipe
 from finetune.tasks.base import Batch
 from finetune.training import loop, optim

@@ -25,7 +25,7 @@ from finetune.data.formats import Options
 from finetune.data.official import glue
 from finetune.data.official import reader as official_reader
 from finetune.evaluation import Encoder
-from finetune.model import tokenizer_of
+from finetune.pretrained import tokenizer_of
 
 ROWS = [
     {"text": "plain", "label": "yes"},

@@ -14,7 +14,7 @@ FLOORS = (
     ("config",),
     ("data", "tasks", "tuning", "batching"),
     ("recipe", "schema"),
-    ("compute", "run_directory", "model", "evaluation"),
+    ("compute", "run_directory", "pretrained", "model", "evaluation"),
     ("training",),
     ("preparation", "predict", "certificate", "artefact"),
     ("experiment", "check"),
