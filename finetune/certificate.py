@@ -18,7 +18,7 @@ import finetune
 from finetune import catalog
 from finetune.compute import Compute, compute
 from finetune.data.sources.rows import as_rows
-from finetune.data.table import OWN_COLUMNS, Rows
+from finetune.data.table import Rows
 from finetune.errors import FinetuneError
 from finetune.evaluation import Encoder, evaluate
 from finetune.predict import Predictor, load
@@ -64,7 +64,8 @@ def record(
     run.certificate.mkdir(exist_ok=True)
     (run.certificate / RESULT).unlink(missing_ok=True)
     save_file(tensors, run.certificate / EXPECTED)
-    records = list(chosen.table.remove_columns(list(OWN_COLUMNS)))
+    columns = [column.name for column in (*encoder.task.inputs(), *encoder.task.targets())]
+    records = list(chosen.table.select_columns(columns))
     write_json(run.certificate / PREDICTIONS, {"format": FORMAT, "rows": records, "predictions": predictions})
 
 
@@ -72,7 +73,7 @@ def _probe(
     module: nn.Module, encoder: Encoder, rows: Rows, alone: Compute, decisions: dict[str, Any]
 ) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
     """What a model gets and answers for some rows: every input and logit, and the predictions."""
-    features = encoder.features(rows, "train")
+    features = encoder.features(rows, "train", keep=False)
     module.eval()
     tensors = {}
     with torch.inference_mode():
@@ -83,7 +84,7 @@ def _probe(
             for name, value in module(**batch.inputs).items():
                 if name.endswith("logits"):
                     tensors[f"logits/{name}/{number}"] = value.float().cpu().contiguous()
-    done = evaluate(module, encoder, rows, alone, 4096, labelled=True, decisions=decisions)
+    done = evaluate(module, encoder, rows, alone, 4096, labelled=True, decisions=decisions, keep=False)
     return tensors, done.predictions
 
 
@@ -152,6 +153,8 @@ def certify(runs: Sequence[RunDirectory]) -> list[dict[str, Any]]:
         if name not in LAUNCHER and not name.startswith(LAUNCHER_PREFIXES)
     }
     environment["FINETUNE_CERTIFYING"] = "1"
+    for run in runs:  # an older certificate must not speak for what a process that dies did not see
+        (run.certificate / RESULT).unlink(missing_ok=True)
     paths = [str(run.path.resolve()) for run in runs]
     done = subprocess.run(
         [sys.executable, "-m", "finetune.certificate", *paths], env=environment, capture_output=True, text=True
@@ -176,9 +179,9 @@ def main(paths: Sequence[str]) -> int:
                 catalog.execute(Path(file))
             with quiet_libraries():
                 holds &= examine(run)["holds"]
-        except FinetuneError as error:
-            failed = {"format": FORMAT, "holds": False, "reasons": list(error.problems)}
-            write_json(run.certificate / RESULT, failed)
+        except Exception as error:  # whatever is wrong with one run, the others are still examined
+            problems = error.problems if isinstance(error, FinetuneError) else [f"{type(error).__name__}: {error}"]
+            write_json(run.certificate / RESULT, {"format": FORMAT, "holds": False, "reasons": list(problems)})
             holds = False
     return 0 if holds else 1
 

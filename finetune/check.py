@@ -11,8 +11,6 @@ import numpy as np
 
 from finetune import batching
 from finetune.compute import compute
-from finetune.evaluation import Encoder
-from finetune.experiment import peak_memory, truncated
 from finetune.preparation import Prepared, prepare
 from finetune.quiet import quiet_libraries
 from finetune.recipe import Recipe
@@ -111,7 +109,7 @@ def _check(recipe: Recipe) -> Checked:
         targets=_targets(prepared),
         lengths=_histogram(features.lengths),
         limit=prepared.encoder.limit,
-        truncated=truncated(features, prepared.encoder.limit),
+        truncated=features.truncated(prepared.encoder.limit),
         trainable=built.trainable,
         total=built.total,
         steps=prepared.steps,
@@ -119,7 +117,7 @@ def _check(recipe: Recipe) -> Checked:
         precision=here.precision,
         device=here.device.type,
         seconds=_estimate(prepared, seconds / max(1, tokens)),
-        memory=peak_memory(here),
+        memory=here.peak_memory(),
     )
 
 
@@ -130,12 +128,8 @@ def _estimate(prepared: Prepared, seconds_per_token: float) -> float:
     trained = int(lengths.sum()) * prepared.steps / per_epoch
     every = per_epoch if training.evaluate_every == "epoch" else int(training.evaluate_every)
     scorings = math.ceil(prepared.steps / every) + 1
-    scored = _tokens(prepared.encoder, prepared) * scorings
+    scored = int(prepared.encoder.features(prepared.splits["validation"], "score").lengths.sum()) * scorings
     return seconds_per_token * (trained + scored / 3)
-
-
-def _tokens(encoder: Encoder, prepared: Prepared) -> int:
-    return int(encoder.features(prepared.splits["validation"], "score").lengths.sum())
 
 
 def _examples(prepared: Prepared) -> list[Example]:

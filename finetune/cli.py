@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # hints of its distributed part that a user cannot act on
     try:
         return command(options)
     except FinetuneError as error:
@@ -171,8 +173,8 @@ def _run(options: argparse.Namespace) -> int:
         result = resume(options.recipe, display) if going_on else run(recipe, options.directory, display)
     finally:
         display.close()
-    if "scores" not in result.report:
-        return 0  # another process of the same run speaks
+    if not result.first:
+        return 0
     if display.total == 0:
         console.print("This run is finished; its result:")
     console.print(scores_table(result.scores, result.report["baseline"]))
@@ -260,7 +262,7 @@ def _write_table(path: Path, lines: list[dict[str, Any]]) -> None:
 
 def _certify(options: argparse.Namespace) -> int:
     from finetune.errors import RunError
-    from finetune.experiment import confirm
+    from finetune.finishing import confirm
     from finetune.run_directory import RunDirectory
 
     runs = [RunDirectory(Path(path)) for path in options.runs]

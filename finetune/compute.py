@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -64,6 +66,13 @@ class Compute:
         gathered: list[Item] = gather_object(items)
         return gathered
 
+    def peak_memory(self) -> int:
+        """Most bytes held so far: on the GPU, or by this process."""
+        if self.device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated())
+        scale = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+
     def wait(self) -> None:
         """Until every process is here."""
         self.accelerator.wait_for_everyone()
@@ -92,7 +101,7 @@ def compute(precision: str, deterministic: bool = False) -> Compute:
         )
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(deterministic)
     format = resolve_precision(precision, accelerator.device.type)
     return Compute(accelerator, format, int(accelerator.num_processes), int(accelerator.process_index))
 

@@ -250,7 +250,7 @@ def _problems(
         elif not where:
             found.setdefault(message, message)
         elif detail["type"] == "value_error" and not isinstance(detail["input"], (str, int, float)):
-            found.setdefault(where, f"{where}: {message}")
+            found.setdefault(where, f"{where.rstrip('.')}: {message}")
         elif where in found:
             found[where] = found[where].rstrip(".") + f", or {message}"  # another member of a union refuses too
         else:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from finetune.check import Checked
-from finetune.training.driver import Watcher
+from finetune.driver import Watcher
 from finetune.training.loop import Step
 
 PLAIN_SECONDS = 10.0

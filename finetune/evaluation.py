@@ -48,10 +48,11 @@ class Encoder:
     limit: int
     seed: int
 
-    def features(self, rows: Rows, mode: Mode) -> Features:
-        """All features of a split, memory-mapped."""
+    def features(self, rows: Rows, mode: Mode, keep: bool = True) -> Features:
+        """All features of a split, memory-mapped; kept in the cache for the next time or not."""
         key = (self.task.model_dump_json(), self.tokenizer_digest, self.limit, mode, _code_digest(type(self.task)))
-        return feature_store.encode(rows, lambda part: self.task.encode(part, self.tokenizer, self.limit, mode), key)
+        encoder = lambda part: self.task.encode(part, self.tokenizer, self.limit, mode)  # noqa: E731
+        return feature_store.encode(rows, encoder, key if keep else None)
 
     def batch(self, features: Features, indices: Sequence[int] | np.ndarray, mode: Mode, epoch: int = 0) -> Batch:
         """Some features as a batch; the seeds of a feature depend on nothing else that is in the batch."""
@@ -142,6 +143,7 @@ def evaluate(
     labelled: bool = True,
     decisions: dict[str, Any] | None = None,
     interrupted: Callable[[], bool] = lambda: False,
+    keep: bool = True,
 ) -> Evaluation:
     """Predict a split and measure it, on every process alike.
 
@@ -154,9 +156,10 @@ def evaluate(
         labelled: Whether the rows have targets.
         decisions: What `calibrate` found.
         interrupted: Asked between batches.
+        keep: Whether the rows will be scored again, so that their features are worth keeping.
     """
     mode: Mode = "score" if labelled else "predict"
-    features = encoder.features(rows, mode)
+    features = encoder.features(rows, mode, keep)
     found = outputs(module, encoder, features, mode, compute, batch_tokens, interrupted)
     raw = merged(encoder, rows, features, found)
     predictions = encoder.task.decide(raw, decisions or {})
@@ -184,6 +187,6 @@ def prediction_lines(
     """Lines of predictions.jsonl: row id, input columns, gold, prediction."""
     names = [column.name for column in task.inputs()]
     for identity, record, prediction in zip(rows.ids, rows.records(), predictions, strict=True):
-        inputs = {name: record[name] for name in names}
+        inputs = {"inputs": {name: record[name] for name in names}}  # apart: a column may be called as a field below
         gold = {"gold": task.gold(record)} if labelled else {}
         yield {"id": identity, **inputs, **gold, **prediction}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import signal
 import time
 from dataclasses import dataclass
@@ -13,12 +12,12 @@ from typing import Any
 
 import torch
 
-from finetune import artefact, evaluation
-from finetune.certificate import certify, record
+from finetune import evaluation
 from finetune.compute import Compute, compute
+from finetune.driver import Driver, Watcher
 from finetune.errors import DataError, RunError, listing, nearest
+from finetune.finishing import finish
 from finetune.interruption import Interruption, Stopped
-from finetune.model import Built
 from finetune.predict import load
 from finetune.preparation import Prepared, differences, prepare
 from finetune.quiet import quiet_libraries
@@ -26,14 +25,11 @@ from finetune.recipe import Recipe, load_recipe
 from finetune.run_directory import (
     FORMAT,
     RunDirectory,
-    environment,
     read_json,
-    size_of,
     write_json,
     write_lines,
 )
-from finetune.training import checkpoint, optim
-from finetune.training.driver import Driver, Watcher
+from finetune.training import optim
 from finetune.training.loop import Trainee
 
 log = logging.getLogger(__name__)
@@ -46,10 +42,12 @@ class Result:
     Attributes:
         directory: Where everything lies.
         report: Content of report.json.
+        first: Whether this process is the one that speaks for all processes of the run.
     """
 
     directory: Path
     report: dict[str, Any]
+    first: bool = True
 
     @property
     def scores(self) -> dict[str, dict[str, dict[str, float]]]:
@@ -102,13 +100,6 @@ def resume(path: str | Path, watcher: Watcher | None = None, certified: bool = T
     with quiet_libraries():
         here = _join(recipe)
         prepared = prepare(recipe, here.device.type)
-        if directory.identity.exists():
-            changed = differences(read_json(directory.identity), prepared.identity)
-            if changed:
-                raise RunError(
-                    f"{path} cannot go on, because what it depends on has changed: {listing(changed)}. "
-                    f"For a new run on what is there now: finetune run {directory.recipe}"
-                )
         return _run(prepared, directory, here, watcher or Watcher(), certified)
 
 
@@ -122,9 +113,16 @@ def _join(recipe: Recipe) -> Compute:
 
 def _run(prepared: Prepared, directory: RunDirectory, here: Compute, watcher: Watcher, certified: bool) -> Result:
     status = directory.status
+    if directory.identity.exists():
+        changed = differences(read_json(directory.identity), prepared.identity)
+        if changed:
+            raise RunError(
+                f"{directory.path} cannot go on, because what it depends on has changed: {listing(changed)}. "
+                f"For a new run on what is there now: finetune run {directory.recipe}"
+            )
     here.wait()  # everyone has read the status before anyone changes it
     if status == "complete":
-        return Result(directory.path, directory.read_report())
+        return Result(directory.path, directory.read_report(), here.first)
     if not here.first:
         return _train(prepared, directory, here, Watcher(), certified)
     with directory.locked():
@@ -166,77 +164,8 @@ def _train(prepared: Prepared, directory: RunDirectory, here: Compute, watcher: 
                 f"Go on with: finetune run {directory.path}",
                 interruption.signal or signal.SIGINT,
             )
-    return _finish(prepared, trainee, built, driver, certified)
-
-
-def _finish(prepared: Prepared, trainee: Trainee, built: Built, driver: Driver, certified: bool) -> Result:
-    """Score the best checkpoint, save it, and have a fresh process confirm it."""
-    directory, here, recipe = driver.directory, driver.compute, prepared.recipe
-    task, rows = recipe.task, prepared.splits["validation"]
-    best = driver.position.best_step
-    if best is not None and best != driver.position.step:
-        checkpoint.restore_parameters(checkpoint.at(directory.checkpoints, best), trainee)
-    driver.watcher.note("Scoring the validation split")
-    began = time.perf_counter()
-    done = evaluation.evaluate(trainee.module, prepared.encoder, rows, here, recipe.training.batch_tokens)
-    decisions = task.calibrate(done.raw, rows)
-    predictions = task.decide(done.raw, decisions)
-    measured = task.measure(predictions, rows)
-    if not here.first:
-        here.wait()
-        return Result(directory.path, directory.read_report())
-    baseline = task.measure(task.baseline(prepared.splits["train"], rows), rows)
-    scores = {"validation": evaluation.report(task, measured, baseline)}
-    seconds = {"scoring": round(time.perf_counter() - began, 2), **driver.seconds()}
-    write_lines(
-        directory.predictions("validation"), evaluation.prediction_lines(task, rows, predictions, labelled=True)
-    )
-    artefact.save(prepared, trainee, directory, decisions)
-    report = {
-        "format": FORMAT,
-        "status": "uncertified",
-        "scores": scores,
-        "baseline": task.baseline_name,
-        "recipe": recipe.model_copy(update={"data": recipe.data.stored(directory.data)}).to_json(),
-        "best_step": best,
-        "scorings": driver.scorings(),
-        "steps": driver.position.step,
-        "parameters": {"trainable": built.trainable, "total": built.total},
-        "rows": _row_counts(prepared),
-        "seconds": seconds,
-        "peak_memory_bytes": peak_memory(here),
-        "bytes_on_disk": {"model": size_of(directory.model), "checkpoints": size_of(directory.checkpoints)},
-        "revisions": {
-            **recipe.data.revisions(),
-            "model": prepared.checkpoint.revision,
-            "digest": prepared.checkpoint.digest,
-        },
-        "processes": here.processes,
-        "device": here.device.type if here.device.type == "cpu" else torch.cuda.get_device_name(),
-        "environment": environment(),
-        "certificate": None,
-    }
-    write_json(directory.report, report)
-    record(directory, trainee.module, prepared.encoder, rows, here, decisions)
-    if certified:
-        driver.watcher.note("A fresh process examines the saved model")
-        report = confirm([directory])[0]
-    here.wait()
-    return Result(directory.path, report)
-
-
-def confirm(directories: list[RunDirectory]) -> list[dict[str, Any]]:
-    """Have one fresh process examine saved runs; each report gets its certificate and its status."""
-    reports = []
-    for directory, certificate in zip(directories, certify(directories), strict=True):
-        status = "complete" if certificate["holds"] else "uncertified"
-        report = {**directory.read_report(), "status": status, "certificate": certificate}
-        write_json(directory.report, report)
-        artefact.write_card(directory, report)
-        if not certificate["holds"]:
-            log.warning("the saved model could not be confirmed: %s", "; ".join(certificate["reasons"]))
-        reports.append(report)
-    return reports
+    report = finish(prepared, trainee, built, driver, certified)
+    return Result(directory.path, report, here.first)
 
 
 def evaluate(path: str | Path, split: str) -> dict[str, Any]:
@@ -271,6 +200,13 @@ def _evaluate(directory: RunDirectory, split: str) -> dict[str, Any]:
             f"finetune predict {directory.path} --file FILE --output FILE"
         )
     task.check(rows)
+    trained_on = read_json(directory.identity)["data"]
+    moved = [name for name in ("train", "validation") if splits[name].digest != trained_on[name]]
+    if moved:
+        raise RunError(
+            f"the rows of {listing(moved)} are not those of this run any more, so {split} rows may be rows it has "
+            f"learned from. For a new run on what is there now: finetune run {directory.recipe}"
+        )
     with directory.locked():
         done = evaluation.evaluate(
             predictor.module,
@@ -288,27 +224,3 @@ def _evaluate(directory: RunDirectory, split: str) -> dict[str, Any]:
         report = directory.read_report()
         write_json(directory.report, {**report, "scores": {**report["scores"], split: found}})
     return found
-
-
-def _row_counts(prepared: Prepared) -> dict[str, dict[str, int]]:
-    """Rows of each split, and how many `max_length` cuts."""
-    counts = {}
-    for name, rows in prepared.splits.items():
-        counts[name] = {"rows": len(rows)}
-        if name in prepared.labelled:
-            features = prepared.features if name == "train" else prepared.encoder.features(rows, "score")
-            counts[name] |= {"features": len(features), "truncated": truncated(features, prepared.encoder.limit)}
-    return counts
-
-
-def truncated(features: Any, limit: int) -> int:
-    """Features that had more tokens than the limit, where the task counts them."""
-    return int((features.number("whole") > limit).sum()) if "whole" in features.table.column_names else 0
-
-
-def peak_memory(here: Compute) -> int:
-    """Most bytes held so far: on the GPU, or by this process."""
-    if here.device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated())
-    scale = 1 if os.uname().sysname == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale

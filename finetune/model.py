@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from finetune.errors import ModelError, RecipeError
-from finetune.pretrained import Checkpoint, first_sentence
+from finetune.errors import ModelError
+from finetune.pretrained import POSITIONS_AFTER_PADDING, Checkpoint, first_sentence
 from finetune.randomness import derive
 from finetune.recipe import Model
 from finetune.tasks.base import Head
@@ -18,6 +18,10 @@ from finetune.tuning.base import Tuning
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
+
+
+PEFT_COPY = ".modules_to_save.default"
+"""What PEFT puts into the name of a module that it trains whole."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ def head_config(checkpoint: Checkpoint, head: Head) -> PretrainedConfig:
     config = copy.deepcopy(checkpoint.config)
     for name, value in head.changes.items():
         setattr(config, name, value)
-    if getattr(config, "pad_token_id", None) is None:
-        config.pad_token_id = checkpoint.tokenizer.pad_token_id
+    if config.model_type not in POSITIONS_AFTER_PADDING:  # there it counts positions and cannot be changed
+        config.pad_token_id = checkpoint.tokenizer.pad_token_id  # a classifier of a decoder looks for it in the batch
     return config
 
 
@@ -139,11 +143,8 @@ def build(
 
     Raises:
         ModelError: The checkpoint does not fit.
-        RecipeError: The tuning method does not fit.
+        RecipeError: The tuning method finds nothing to train.
     """
-    refusal = tuning.refuse(head.auto, checkpoint.config, gradient_checkpointing)
-    if refusal:
-        raise RecipeError(f"tuning={tuning.kind()}: {refusal}")
     module, fresh = load_weights(model, checkpoint, head, tuning, seed)
     total = sum(parameter.numel() for parameter in module.parameters())
     if gradient_checkpointing:
@@ -151,5 +152,9 @@ def build(
         checkpointing()
     torch.manual_seed(derive(seed, "tuning"))
     module = tuning.apply(module, head.peft_task, fresh, steps)
+    names = [name.replace(PEFT_COPY, "") for name, parameter in module.named_parameters() if parameter.requires_grad]
+    left = sorted(name for name in fresh if not any(trained.endswith(name) for trained in names))
+    if left:
+        raise ModelError(f"tuning={tuning.kind()} would leave {left[0]} at its random start; use tuning=full.")
     trainable = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
     return Built(module, fresh, trainable, total)

@@ -62,6 +62,7 @@ class Predictor:
             training.batch_tokens,
             labelled=False,
             decisions=self.decisions,
+            keep=False,
         )
         return done.predictions
 

@@ -40,7 +40,6 @@ class Prepared:
         features: Of the training split.
         steps: Optimizer steps of the whole run.
         identity: All that the result depends on, as JSON values.
-        labelled: Splits whose rows have targets.
     """
 
     recipe: Recipe
@@ -51,7 +50,6 @@ class Prepared:
     features: Features
     steps: int
     identity: dict[str, Any]
-    labelled: frozenset[str]
 
     @property
     def digest(self) -> str:
@@ -73,9 +71,9 @@ class Prepared:
 
     @property
     def directory_name(self) -> str:
-        """`mrpc/lora-3f9a2c`."""
+        """`mrpc/lora-3f9a2c01`."""
         method = self.recipe.tuning.kind().rpartition(":")[2].lower()
-        return f"{self.recipe.name}/{method}-{self.digest[:6]}"
+        return f"{self.recipe.name}/{method}-{self.digest[:8]}"
 
 
 def prepare(recipe: Recipe, device: str) -> Prepared:
@@ -92,8 +90,7 @@ def prepare(recipe: Recipe, device: str) -> Prepared:
     checkpoint = open_checkpoint(recipe.model)
     limit = token_limit(recipe.task, recipe.tuning, checkpoint.config)
     task = recipe.task.resolve(splits["train"], checkpoint.tokenizer).model_copy(update={"max_length": limit})
-    labelled = frozenset(name for name, rows in splits.items() if _has_targets(recipe, rows))
-    for name in sorted(labelled):
+    for name in ("train", "validation"):  # those of a test split may be hidden behind any mark
         task.check(splits[name])
     head = task.head(checkpoint.config)
     precision = resolve_precision(recipe.training.precision, device)
@@ -106,18 +103,8 @@ def prepare(recipe: Recipe, device: str) -> Prepared:
     encoder = Encoder(task, checkpoint.tokenizer, checkpoint.tokenizer_digest, limit, training.seed)
     features = encoder.features(splits["train"], "train")
     steps = total_steps(training, len(features))
-    return Prepared(
-        resolved, splits, checkpoint, head, encoder, features, steps, _identity(resolved, splits, checkpoint), labelled
-    )
-
-
-def _has_targets(recipe: Recipe, rows: Rows) -> bool:
-    """Whether a split can be scored: the columns are there, and not all empty as in hidden test labels."""
-    columns = [column.name for column in recipe.task.targets()]
-    return all(
-        name in rows.columns and (rows.split != "test" or any(v not in (None, "") for v in rows.column(name)))
-        for name in columns
-    )
+    identity = _identity(resolved, splits, checkpoint)
+    return Prepared(resolved, splits, checkpoint, head, encoder, features, steps, identity)
 
 
 def _identity(recipe: Recipe, splits: dict[str, Rows], checkpoint: Checkpoint) -> dict[str, Any]:
@@ -133,7 +120,7 @@ def _identity(recipe: Recipe, splits: dict[str, Rows], checkpoint: Checkpoint) -
             "checkpoint": checkpoint.digest,
             "tokenizer": checkpoint.tokenizer_digest,
         },
-        "data": {name: rows.digest for name, rows in splits.items() if name != "test"},
+        "data": {name: rows.digest for name, rows in splits.items()},
         "code": _own_code(recipe),
     }
 

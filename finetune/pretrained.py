@@ -105,6 +105,12 @@ def open_checkpoint(model: Model) -> Checkpoint:
         raise ModelError(
             (found and found.offline) or f"model: {path!r} cannot be loaded: {first_sentence(error)}"
         ) from error
+    words = getattr(config, "vocab_size", None)
+    if words is not None and len(tokenizer) > words:
+        raise ModelError(
+            f"model: the tokenizer of {source} has {len(tokenizer)} tokens, the model only {words}: "
+            "they do not belong together."
+        )
     digest = commit or _folder_digest(Path(path), weights=model.initialize == "pretrained")
     return Checkpoint(path, config, tokenizer, found, digest, tokenizer_digest)
 
@@ -113,6 +119,7 @@ def tokenizer_of(path: str, local: bool, revision: str | None = None) -> tuple[P
     """A tokenizer with a pad token, and the digest of all that decides how it cuts.
 
     GPT-2 and Llama have no pad token: their end token serves, it stands in no text and is masked where it pads.
+    An unknown token would not do: texts end with it, and a classifier would take that end for padding.
 
     Raises:
         ModelError: It has no words, or no token that could pad.
@@ -123,12 +130,11 @@ def tokenizer_of(path: str, local: bool, revision: str | None = None) -> tuple[P
     if len(tokenizer) <= len(set(tokenizer.all_special_ids)):
         raise ModelError(f"model: {path} has no vocabulary: its tokenizer files are missing.")
     if tokenizer.pad_token_id is None:
-        token = tokenizer.eos_token or tokenizer.unk_token
-        if token is None:
+        if tokenizer.eos_token is None:
             raise ModelError(
-                f"model: the tokenizer of {path} has no pad, end or unknown token to fill batches up with."
+                f"model: the tokenizer of {path} has no pad token and no end token to fill batches up with."
             )
-        tokenizer.pad_token = token
+        tokenizer.pad_token = tokenizer.eos_token
     return tokenizer, _tokenizer_digest(tokenizer)
 
 
@@ -146,7 +152,8 @@ def _tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
         backend.no_truncation()  # set by whoever used it last; no part of what it is
         backend.no_padding()
         content = backend.to_str()
-    return cache.digest(type(tokenizer).__name__, content, tokenizer.pad_token_id)
+    sides = (tokenizer.truncation_side, tokenizer.padding_side)
+    return cache.digest(type(tokenizer).__name__, content, tokenizer.pad_token_id, tokenizer.model_input_names, sides)
 
 
 def positions(config: PretrainedConfig) -> int | None:

@@ -111,10 +111,15 @@ class Recipe(Config):
     """How long, in what portions and how carefully."""
 
     @model_validator(mode="after")
-    def _random_needs_full(self) -> Self:
+    def _model_fits_tuning(self) -> Self:
         if self.model.initialize == "random" and not self.tuning.trains_everything:
             raise ValueError(
                 f"model.initialize=random needs tuning=full: {self.tuning.kind()} would leave random weights untrained"
+            )
+        if self.model.dtype != "float32" and self.tuning.loader != "transformers":
+            raise ValueError(
+                f"model.dtype={self.model.dtype} does not go with tuning={self.tuning.kind()}: what is saved would be "
+                "loaded on a checkpoint of other numbers; training.precision=bf16 has the speed"
             )
         return self
 

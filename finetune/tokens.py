@@ -33,10 +33,14 @@ def tokens(
         columns[1] = [f"\n{text}" for text in columns[1]]  # else nothing would tell where the second text begins
     whole = tokenizer(*columns, add_special_tokens=True, truncation=False, padding=False, verbose=False)
     lengths = [max(1, len(ids)) for ids in whole["input_ids"]]
-    cut = whole
-    if max(lengths, default=0) > limit:
-        cut = tokenizer(*columns, add_special_tokens=True, truncation=True, max_length=limit, padding=False)
-    encoded = {name: list(cut[name]) for name in ("input_ids", *PADDING) if name in cut}
+    encoded = {name: list(whole[name]) for name in ("input_ids", *PADDING) if name in whole}
+    long = [row for row, length in enumerate(lengths) if length > limit]
+    if long:
+        texts = [[column[row] for row in long] for column in columns]
+        cut = tokenizer(*texts, add_special_tokens=True, truncation=True, max_length=limit, padding=False)
+        for name, values in encoded.items():
+            for row, short in zip(long, cut[name], strict=True):
+                values[row] = short
     for row, ids in enumerate(encoded["input_ids"]):
         if not ids:  # an empty text of a tokenizer that adds no special tokens
             for name, values in encoded.items():

@@ -4,9 +4,8 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-
-import finetune
 
 
 def folder() -> Path:
@@ -14,9 +13,15 @@ def folder() -> Path:
     wanted = Path(os.environ.get("FINETUNE_CACHE") or Path.home() / ".cache" / "finetune")
     try:
         wanted.mkdir(parents=True, exist_ok=True)
-        return wanted if os.access(wanted, os.W_OK) else Path(tempfile.gettempdir())
+        return wanted if os.access(wanted, os.W_OK) else _own_temporary()
     except OSError:
-        return Path(tempfile.gettempdir())
+        return _own_temporary()
+
+
+@cache
+def _own_temporary() -> Path:
+    """A folder that nobody else can read or prepare; of this process."""
+    return Path(tempfile.mkdtemp(prefix="finetune-"))
 
 
 def digest(*parts: object) -> str:
@@ -30,12 +35,18 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+@cache
+def _code() -> str:
+    """Digest of the package's data folder."""
+    return digest(*(file_digest(path) for path in sorted(Path(__file__).parent.rglob("*.py"))))
+
+
 def cached(kind: str, key: tuple[object, ...], write: Callable[[Path], None]) -> Path:
     """The Arrow file of this kind and key; `write` makes it where it is missing, and several processes may race for it.
 
-    The version of this package is part of the key: a new version never reads what an old one wrote.
+    The code that reads and writes data is part of the key: what other code wrote is never read.
     """
-    path = folder() / f"{kind}-{digest(finetune.__version__, *key)}.arrow"
+    path = folder() / f"{kind}-{digest(_code(), *key)}.arrow"
     if not path.exists():
         unfinished = path.with_suffix(f".{os.getpid()}.partial")
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,18 +47,21 @@ class Features:
         """What an output is known by: row and window."""
         return int(self.rows[index]), int(self.windows[index])
 
-    def number(self, name: str) -> np.ndarray:
-        """A numeric column, `(features,)`."""
-        return self.table.data.column(name).to_numpy()
+    def truncated(self, limit: int) -> int:
+        """Features that had more tokens than the limit, where the task counts them."""
+        if "whole" not in self.table.column_names:
+            return 0
+        return int((self.table.data.column("whole").to_numpy() > limit).sum())
 
 
-def encode(rows: Rows, encoder: Encode, key: tuple[object, ...]) -> Features:
+def encode(rows: Rows, encoder: Encode, key: tuple[object, ...] | None) -> Features:
     """Encode a split, through the cache.
 
     Args:
         rows: The split.
         encoder: Makes features of some rows.
-        key: All that the features depend on besides the rows' content: task, tokenizer, limit, mode.
+        key: All that the features depend on besides the rows' content: task, tokenizer, limit, mode. None: they are
+            not kept.
 
     Raises:
         DataError: No row gives a feature.
@@ -65,23 +69,39 @@ def encode(rows: Rows, encoder: Encode, key: tuple[object, ...]) -> Features:
     from datasets import Dataset
 
     def write(target: Path) -> None:
-        import pyarrow as pa
+        _write(rows, encoder, target)
 
-        stream, schema = None, None
-        with pa.OSFile(str(target), "wb") as file:
-            for start in range(0, len(rows), CHUNK):
-                columns = encoder(rows.batch(start, start + CHUNK))
-                columns["row"] = [row + start for row in columns["row"]]
-                chunk = pa.table(columns, schema=schema)
-                if stream is None:
-                    schema = chunk.schema
-                    stream = pa.ipc.new_stream(file, schema)
-                stream.write_table(chunk)
-            if stream is not None:
-                stream.close()
-
-    table = Dataset.from_file(str(cache.cached("features", (rows.digest, *key), write)))
+    if key is None:
+        with tempfile.NamedTemporaryFile(suffix=".arrow") as file:  # unlinked, but still mapped while it is used
+            write(Path(file.name))
+            table = Dataset.from_file(file.name)
+    else:
+        table = Dataset.from_file(str(cache.cached("features", (rows.digest, *key), write)))
     if len(table) == 0:
         raise DataError(f"no row of {rows.origin} gives anything to learn from.")
     arrays = [table.data.column(name).to_numpy() for name in ("row", "window", "length")]
     return Features(table, *arrays)
+
+
+def _write(rows: Rows, encoder: Encode, target: Path) -> None:
+    """Write the features chunk by chunk; the first chunks wait until every column has shown its type."""
+    import pyarrow as pa
+
+    waiting: list[dict[str, list[Any]]] = []
+    schema, stream = pa.schema([]), None
+    with pa.OSFile(str(target), "wb") as file:
+        for start in range(0, max(1, len(rows)), CHUNK):
+            columns = encoder(rows.batch(start, start + CHUNK))
+            columns["row"] = [row + start for row in columns["row"]]
+            waiting.append(columns)
+            last = start + CHUNK >= len(rows)
+            if stream is None:
+                schema = pa.unify_schemas([schema, pa.table(columns).schema], promote_options="permissive")
+                if "null" in " ".join(str(kind) for kind in schema.types) and not last:
+                    continue
+                stream = pa.ipc.new_stream(file, schema)
+            for columns in waiting:
+                stream.write_table(pa.table(columns, schema=schema))
+            waiting = []
+        assert stream is not None
+        stream.close()

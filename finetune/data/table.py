@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,8 @@ class Rows:
 
     def column(self, name: str) -> list[Any]:
         """All values of one column."""
-        return list(self.table[name])
+        values: list[Any] = self.table[name][:]
+        return values
 
     def absent(self, name: str) -> list[int]:
         """Positions of the rows that have no value in a column."""
@@ -76,9 +78,10 @@ class Rows:
 
     def where(self, index: int) -> str:
         """How a message names a row: `tickets.csv line 17`."""
-        return f"{self.origin} line {self.table[index][LINE]}"
+        name, _, line = self.table[index][ROW_ID].rpartition(":")
+        return f"{name} line {line}"
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over the content of all rows in their order, 64 hex digits."""
         return hashlib.sha256("".join(self.column(HASH)).encode()).hexdigest()
@@ -91,7 +94,7 @@ def content_hash(values: dict[str, Any]) -> str:
 
 
 def write(records: Iterable[tuple[int, dict[str, Any]]], name: str, path: Path) -> None:
-    """Write `(line, values)` records to an Arrow file, with each row's id, line and hash.
+    """Write `(line, values)` records to an Arrow file, with each row's id, line and hash; those it brings along stay.
 
     Raises:
         DataError: A column holds values of different kinds; the message names the first line that differs.
@@ -101,7 +104,8 @@ def write(records: Iterable[tuple[int, dict[str, Any]]], name: str, path: Path) 
     chunks: list[pa.Table] = []
     chunk: list[dict[str, Any]] = []
     for line, values in records:
-        chunk.append({**values, ROW_ID: f"{name}:{line}", LINE: line, HASH: content_hash(values)})
+        own = {ROW_ID: f"{name}:{line}", LINE: line, HASH: values.get(HASH) or content_hash(values)}
+        chunk.append({**values, **{column: values.get(column, value) for column, value in own.items()}})
         if len(chunk) == CHUNK:
             chunks.append(_table(chunk, name))
             chunk = []

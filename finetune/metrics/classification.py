@@ -1,7 +1,8 @@
 """Scores of one predicted class per row, computed by scikit-learn.
 
 Each function takes the gold and predicted class ids, `(rows,)` integers, how often each row counts, `(rows,)`, and the
-class ids in use. Classes that never occur or are never predicted score 0, as in the official GLUE script.
+class ids in use. A class that occurs but is never predicted scores 0; one that neither occurs nor is predicted does not
+count.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,12 +14,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Ids:
-    """Gold and predicted classes, `(rows,)` each; how often a row counts; how many classes; the one that `f1` seeks."""
+    """Gold and predicted classes, `(rows,)` each; how often a row counts; the class that `f1` and its like seek."""
 
     gold: np.ndarray
     predicted: np.ndarray
     weights: np.ndarray
-    classes: int
     positive: int
 
     @property
@@ -46,7 +46,7 @@ def _averaged(function: str, average: str) -> Callable[[Ids], float]:
         import sklearn.metrics
 
         # the positive class against all the rest: also where there are more than two classes
-        labels = [ids.positive] if average == "binary" else list(range(ids.classes))
+        labels = [ids.positive] if average == "binary" else None  # None: the classes that occur or are predicted
         kind = "macro" if average == "binary" else average
         return float(getattr(sklearn.metrics, function)(**ids.common, labels=labels, average=kind, zero_division=0))
 
@@ -67,13 +67,12 @@ SCORES: dict[str, Callable[[Ids], float]] = {
 
 
 def scores(
-    names: Sequence[str], gold: np.ndarray, predicted: np.ndarray, weights: np.ndarray, classes: int, positive: int
+    names: Sequence[str], gold: np.ndarray, predicted: np.ndarray, weights: np.ndarray, positive: int
 ) -> dict[str, float]:
     """The named scores of `(rows,)` gold and predicted class ids, each row counted `weights` times."""
-    ids = Ids(gold.astype(int), predicted.astype(int), weights, classes, positive)
-    return {name: SCORES[name](ids) for name in names}
+    from sklearn import config_context
 
-
-def confusion(gold: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
-    """Rows of class i predicted as class j, `(classes, classes)`."""
-    return np.bincount(gold.astype(int) * classes + predicted.astype(int), minlength=classes**2).reshape(classes, -1)
+    counted = weights > 0  # else a class that only uncounted rows have would still be averaged over
+    ids = Ids(gold[counted].astype(int), predicted[counted].astype(int), weights[counted], positive)
+    with config_context(skip_parameter_validation=True):  # a bootstrap calls this a thousand times
+        return {name: SCORES[name](ids) for name in names}

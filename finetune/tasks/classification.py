@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -33,8 +34,9 @@ class Classification(Task):
     """Column of the class: a name or a number."""
     labels: Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     """Names of the classes in the order of their ids. None: as the source declares them, else the values of the
-    training rows, numbers in numeric order, others in alphabetical order. Where the column holds 0, 1, ... they are
-    read as ids of these names."""
+    training rows, numbers in numeric order, others in alphabetical order."""
+    written: Literal["names", "ids"] | None = None
+    """What the column holds; None: names where all training rows hold one of `labels`, else ids."""
     score: Annotated[tuple[str, ...], Field(min_length=1)] = ("accuracy", "f1_macro")
     """Scores to report; the first chooses the best checkpoint. `f1`, `precision`, `recall` are those of `positive`."""
     positive: str | None = None
@@ -99,10 +101,14 @@ class Classification(Task):
                 f"task.score: {listing(binary)} of which of the {len(names)} classes? "
                 "Set task.positive, or use f1_macro and the like."
             )
-        named: Self = build(type(self), {**dict(self), "labels": names, "positive": positive}, "task.")
-        named.check(train)
+        written = self.written or (
+            "names" if self.labels is None or set(values) <= set(names) else _as_written(values, names)
+        )
+        filled = {"labels": names, "positive": positive, "written": written}
+        named: Self = build(type(self), {**dict(self), **filled}, "task.")
         if self.class_weights != "balanced":
             return named
+        named.check(train)
         counts = Counter(named.ids(values).tolist())
         balanced = {name: len(values) / (len(names) * counts[i]) for i, name in enumerate(names) if counts[i]}
         return named.model_copy(update={"class_weights": balanced})
@@ -114,12 +120,9 @@ class Classification(Task):
         return self.labels
 
     def ids(self, values: Sequence[Any]) -> np.ndarray:
-        """Class ids, `(rows,)`, of names or of written ids; -1 for what is neither."""
-        texts = [_text(value) for value in values]
-        by_name = {name: i for i, name in enumerate(self.names)}
-        by_id = {str(i): i for i in range(len(self.names))}
-        known = by_name if any(text in by_name for text in texts) else by_id
-        return np.array([known.get(text, -1) for text in texts], dtype=np.int64)
+        """Class ids, `(rows,)`, of what the column holds; -1 for what is no class."""
+        known = _numbers(self.names, self.written)
+        return np.array([known.get(_text(value), -1) for value in values], dtype=np.int64)
 
     def check(self, rows: Rows) -> None:
         """Refuse labels that are no class."""
@@ -222,7 +225,7 @@ class Classification(Task):
         """The scores of the recipe, by scikit-learn."""
         positive = self.names.index(self.positive) if self.positive else 0
         gold, predicted = statistics.T
-        return metrics.scores(self.score, gold, predicted, weights, len(self.names), positive)
+        return metrics.scores(self.score, gold, predicted, weights, positive)
 
     def agree(self, first: dict[str, Any], second: dict[str, Any], tolerance: float) -> bool:
         """The same probabilities, and the same class unless both classes are as probable."""
@@ -239,6 +242,17 @@ def _text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return str(value).strip()
+
+
+def _as_written(values: Sequence[str], names: Sequence[str]) -> Literal["names", "ids"]:
+    """Whether values that are not all names are ids; a mixture is taken for names, which `check` then complains of."""
+    return "ids" if set(values) <= {str(i) for i in range(len(names))} else "names"
+
+
+@cache
+def _numbers(names: tuple[str, ...], written: str | None) -> dict[str, int]:
+    """What a column may hold -> class id."""
+    return {str(i) if written == "ids" else name: i for i, name in enumerate(names)}
 
 
 def _numbers_first(text: str) -> tuple[bool, float, str]:

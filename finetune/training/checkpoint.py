@@ -18,13 +18,11 @@ from finetune.errors import RunError
 from finetune.run_directory import FORMAT, read_json, write_json
 from finetune.training.loop import Trainee
 
-PARAMETERS, OPTIMIZER, STATE, CHECKSUMS = (
-    "parameters.safetensors",
-    "optimizer.safetensors",
-    "state.json",
-    "checksums.json",
-)
+PARAMETERS, OPTIMIZER, METHOD = "parameters.safetensors", "optimizer.safetensors", "method.safetensors"
+STATE, CHECKSUMS = "state.json", "checksums.json"
 UNFINISHED = ".partial"
+UNSCORED = "-unscored"
+"""Marks a checkpoint whose scoring was interrupted; the one after the scoring stands beside it before it goes."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,7 @@ class Position:
         best_step: Step of the best scoring so far; None before the first.
         best_value: Its first metric.
         waited: Scorings since the best one.
+        processes: How many took part.
     """
 
     step: int = 0
@@ -46,6 +45,7 @@ class Position:
     best_step: int | None = None
     best_value: float | None = None
     waited: int = 0
+    processes: int = 1
 
 
 def save(folder: Path, trainee: Trainee, position: Position) -> Path:
@@ -54,24 +54,29 @@ def save(folder: Path, trainee: Trainee, position: Position) -> Path:
     Raises:
         RunError: The disk is full or the folder cannot be written; earlier checkpoints are left as they are.
     """
-    final = folder / f"step-{position.step:08d}"
+    scored = folder / f"step-{position.step:08d}"
+    final = scored if position.scored else scored.with_name(scored.name + UNSCORED)
+    if _is_whole(final):
+        return final
     unfinished = final.with_name(final.name + UNFINISHED)
-    state = {"format": FORMAT, "position": vars(position), "tuning": trainee.tuning.state(trainee.module)}
+    state = {"format": FORMAT, "position": vars(position)}
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         save_file(trained(trainee.module), unfinished / PARAMETERS)
         save_file(_optimizer_tensors(trainee), unfinished / OPTIMIZER)
+        save_file(trainee.tuning.state(trainee.module), unfinished / METHOD)
         write_json(unfinished / STATE, state)
-        sums = {name: file_digest(unfinished / name) for name in (PARAMETERS, OPTIMIZER, STATE)}
+        sums = {name: file_digest(unfinished / name) for name in (PARAMETERS, OPTIMIZER, METHOD, STATE)}
         write_json(unfinished / CHECKSUMS, {"format": FORMAT, "sha256": sums})
-        for name in (PARAMETERS, OPTIMIZER):
+        for name in (PARAMETERS, OPTIMIZER, METHOD):
             _flush(unfinished / name)
         _flush(unfinished)
-        if final.exists():  # the same step again, after a scoring was interrupted
-            shutil.rmtree(final)
+        shutil.rmtree(final, ignore_errors=True)  # a damaged one
         unfinished.rename(final)
         _flush(folder)
+        if position.scored:
+            shutil.rmtree(scored.with_name(scored.name + UNSCORED), ignore_errors=True)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(unfinished, ignore_errors=True)
         raise RunError(
@@ -84,6 +89,13 @@ def save(folder: Path, trainee: Trainee, position: Position) -> Path:
 def latest(folder: Path) -> Path | None:
     """The newest whole checkpoint; None where there is none."""
     return next((path for path in sorted(_finished(folder), reverse=True) if _is_whole(path)), None)
+
+
+def drop_after(folder: Path, found: Path | None) -> None:
+    """Delete checkpoints newer than the one a run goes on from: they are damaged."""
+    for path in _finished(folder):
+        if found is None or path.name > found.name:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def at(folder: Path, step: int) -> Path:
@@ -116,13 +128,13 @@ def restore(path: Path, trainee: Trainee) -> None:
         kind, _, name = key.partition(":")
         parameter = by_name[name]
         trainee.optimizer.state[parameter][kind] = tensor.to(parameter.device)
-    trainee.tuning.restore(trainee.module, read_json(path / STATE)["tuning"])
+    trainee.tuning.restore(trainee.module, load_file(path / METHOD))
 
 
 def restore_parameters(path: Path, trainee: Trainee) -> None:
-    """Put the trained parameters of a checkpoint into a model."""
+    """Put the trained parameters and the buffers of a checkpoint into a model."""
     stored = load_file(path / PARAMETERS)
-    parameters = {name: p for name, p in trainee.module.named_parameters() if p.requires_grad}
+    parameters = _trained(trainee.module)
     if stored.keys() != parameters.keys():
         raise RunError(f"the checkpoint {path} belongs to another model or tuning method.")
     with torch.no_grad():
@@ -140,9 +152,14 @@ def prune(folder: Path, keep: int, best_step: int | None) -> None:
 
 
 def trained(module: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The trained parameters by name, on the CPU."""
-    named = ((name, p) for name, p in module.named_parameters() if p.requires_grad)
-    return {name: parameter.detach().cpu().contiguous() for name, parameter in named}
+    """The trained parameters and the buffers (as running means) by name, copied to the CPU."""
+    return {name: value.detach().cpu().contiguous() for name, value in _trained(module).items()}
+
+
+def _trained(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    named = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    buffers = {name for name, _ in module.named_buffers()}
+    return {**named, **{name: value for name, value in module.state_dict().items() if name in buffers}}
 
 
 def _optimizer_tensors(trainee: Trainee) -> dict[str, torch.Tensor]:

@@ -165,21 +165,23 @@ def gradients(
         The step's loss, over all processes.
     """
     scale = compute.processes / weight if weight > 0 else 0.0  # the gradients are averaged over the processes
-    lost = torch.zeros((), dtype=torch.float64, device=compute.device)
+    sums = torch.zeros(2, dtype=torch.float64, device=compute.device)  # of the losses, and of their weights
     for position, (batch, counts) in enumerate(batches):
         last = position + 1 == len(batches)
         torch.manual_seed(derive("dropout", *seeds, position, compute.process))
         with nullcontext() if last else compute.accelerator.no_sync(trainee.wrapped):
             with compute.autocast():
-                loss, _ = encoder.task.loss(trainee.wrapped(**batch.inputs), batch)
+                loss, counted = encoder.task.loss(trainee.wrapped(**batch.inputs), batch)
                 objective = loss * (scale if counts else 0.0)
                 penalty = trainee.tuning.penalty(trainee.module) if last else None
                 if penalty is not None:
                     objective = objective + penalty
             objective.backward()
         if counts:
-            lost += loss.detach().double()
-    return float(compute.total(lost)) / weight if weight > 0 else 0.0
+            sums += torch.stack([loss.detach().double(), counted.detach().double()])
+    lost, counted_weight = compute.total(sums).tolist()
+    assert abs(counted_weight - weight) <= 1e-3 * weight, "the task's loss and its features disagree about the weight"
+    return lost / weight if weight > 0 else 0.0
 
 
 def _norm(module: nn.Module, clip: float | None) -> float:

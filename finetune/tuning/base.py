@@ -75,11 +75,11 @@ class Tuning(Choice, ABC):
     def after_step(self, model: nn.Module, step: int) -> None:  # most methods have nothing to do
         """Called after each optimizer step, before the gradients are cleared."""
 
-    def state(self, model: nn.Module) -> dict[str, Any]:
-        """What the method itself must remember in a checkpoint: JSON values."""
+    def state(self, model: nn.Module) -> dict[str, Tensor]:
+        """What the method itself must remember in a checkpoint besides the trained parameters."""
         return {}
 
-    def restore(self, model: nn.Module, state: dict[str, Any]) -> None:
+    def restore(self, model: nn.Module, state: dict[str, Tensor]) -> None:
         """Undo `state`."""
 
     def save(self, model: nn.Module, folder: Path) -> None:

@@ -5,6 +5,7 @@ import torch
 
 from finetune import catalog
 from finetune.compute import compute
+from finetune.errors import ModelError
 from finetune.model import auto_class, build, head_parameters, load_weights
 from finetune.predict import load_artefact
 from finetune.pretrained import open_checkpoint
@@ -134,15 +135,14 @@ class Task:
         self.task = task
 
 
-def test_a_head_left_frozen_is_caught(path_of, monkeypatch):
-    """PEFT alone leaves BART's head frozen at random initialisation; the test above would see it."""
+def test_a_head_left_frozen_is_refused(path_of, monkeypatch):
+    """PEFT alone leaves BART's head frozen at random initialisation; then no run begins."""
     from finetune.tuning import lora
 
     made, found, head, _ = prepared("bart", path_of("bart"), "lora")
     monkeypatch.setattr(lora, "covering_modules", lambda model, names: [])
-    built = build(made.model, found, head, made.tuning, 0, 2, False)
-    trainable = {plain(name) for name, parameter in built.module.named_parameters() if parameter.requires_grad}
-    assert not any(name.endswith(fresh) for name in trainable for fresh in built.fresh)
+    with pytest.raises(ModelError, match=r"would leave classification_head\.\S+ at its random start"):
+        build(made.model, found, head, made.tuning, 0, 2, False)
 
 
 def test_reviews_hold_both_classes():

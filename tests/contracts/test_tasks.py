@@ -8,7 +8,7 @@ import torch
 
 from finetune import catalog, run
 from finetune.errors import RecipeError
-from finetune.experiment import confirm
+from finetune.finishing import confirm
 from finetune.predict import load
 from finetune.run_directory import RunDirectory
 from finetune.tasks.base import Task

@@ -651,7 +651,9 @@ def test_features_of_rows_in_chunks_know_their_row(monkeypatch: pytest.MonkeyPat
         }
 
     made = features.encode(rows, twice, ("chunks",))
-    assert (made.rows == made.number("number")).all() and np.bincount(made.rows).tolist() == [2] * 10
+    assert (made.rows == made.table.data.column("number").to_numpy()).all() and np.bincount(made.rows).tolist() == [
+        2
+    ] * 10
 
 
 def test_rows_that_give_no_feature_are_refused() -> None:

@@ -16,7 +16,7 @@ FLOORS = (
     ("recipe", "schema"),
     ("compute", "run_directory", "pretrained", "model", "evaluation"),
     ("training",),
-    ("preparation", "predict", "certificate", "artefact"),
+    ("preparation", "predict", "certificate", "artefact", "driver", "finishing"),
     ("experiment", "check"),
     (),
     ("display", "cli"),

@@ -64,11 +64,17 @@ def read_files(paths: list[Path], split: str, options: Options) -> Rows:
     for path in paths:
         content = cache.file_digest(path) if path.is_file() else "missing"
 
-        def write(target: Path, path: Path = path) -> None:
-            table.write(formats.read(path, options), path.name, target)
+        name = path.name if len({other.name for other in paths}) == len(paths) else str(path)
 
-        parts.append(table.read(cache.cached("rows", (content, path.name, options), write), split, path.name))
+        def write(target: Path, path: Path = path, name: str = name) -> None:
+            table.write(formats.read(path, options), name, target)
+
+        parts.append(table.read(cache.cached("rows", (content, name, options), write), split, name))
     if len(parts) == 1:
         return parts[0]
-    joined = concatenate_datasets([part.table for part in parts])
+    try:
+        joined = concatenate_datasets([part.table for part in parts])
+    except (ValueError, TypeError, AttributeError) as error:
+        kinds = "; ".join(f"{part.origin}: {dict(part.table.features)}" for part in parts)
+        raise DataError(f"the files of {split} hold different types in the same column: {kinds}.") from error
     return Rows(joined, split, ", ".join(part.origin for part in parts))

@@ -11,7 +11,7 @@ from pydantic import field_serializer
 
 from finetune.data import table
 from finetune.data.base import SPLITS, Data
-from finetune.data.table import OWN_COLUMNS, Rows
+from finetune.data.table import Rows
 from finetune.errors import DataError
 
 
@@ -39,7 +39,7 @@ class InMemory(Data):
         paths = {}
         for split, rows in self.read().items():
             paths[split] = str((folder / f"{split}.parquet").resolve())
-            rows.table.remove_columns(list(OWN_COLUMNS)).to_parquet(paths[split])
+            rows.table.to_parquet(paths[split])  # with ids and hashes, which another type of a column would change
         kept: dict[str, Any] = {"holdout": self.holdout, "limit": self.limit, "seed": self.seed}
         return Data.files(**paths, **kept)
 

@@ -1,21 +1,22 @@
 """Driving the loop: what is logged, scored and saved when, and where a run goes on."""
 
-from __future__ import annotations
-
 import json
+import logging
+import math
+import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from finetune.compute import Compute
-from finetune.evaluation import evaluate, scores
+from finetune.evaluation import Evaluation, evaluate, scores
+from finetune.preparation import Prepared
 from finetune.run_directory import RunDirectory
 from finetune.training import checkpoint
 from finetune.training.checkpoint import Position
 from finetune.training.loop import Step, Trainee, steps
 
-if TYPE_CHECKING:
-    from finetune.preparation import Prepared
+log = logging.getLogger(__name__)
 
 
 class Watcher:
@@ -39,6 +40,7 @@ class Driver:
 
     Attributes:
         position: Where the run stands; after a checkpoint was found, what it says.
+        latest: Step and outcome of the last scoring in this process.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Driver:
         self.training = prepared.recipe.training
         self.position = self._go_on()
         self.begun = self.position.step
+        self.latest: tuple[int, Evaluation] | None = None
 
     def _go_on(self) -> Position:
         """Restore the newest whole checkpoint and forget what was logged after it."""
@@ -67,9 +70,16 @@ class Driver:
         if found is not None:
             position = checkpoint.position(found)
             checkpoint.restore(found, self.trainee)
+            if position.processes != self.compute.processes:
+                log.warning(
+                    "started with %d processes, the run goes on with %d: dropout is drawn differently from here on",
+                    position.processes,
+                    self.compute.processes,
+                )
         self.compute.wait()  # before the first process deletes or cuts anything
         if self.compute.first:
             self.directory.cut_metrics(position.metrics_size)
+            checkpoint.drop_after(self.directory.checkpoints, found)
             checkpoint.prune(self.directory.checkpoints, self.training.keep, position.best_step)
         return position
 
@@ -96,6 +106,7 @@ class Driver:
 
             def save() -> None:
                 file.flush()
+                os.fsync(file.fileno())  # before a checkpoint counts on its size
                 self._save()
 
             for step in made:
@@ -135,10 +146,12 @@ class Driver:
             save()
             return False
         assert done.statistics is not None
+        self.latest = (self.position.step, done)
         found = scores(task, done.statistics)
         first = task.metrics()[0]
         value, before = found[first.name], self.position.best_value
-        better = before is None or (value > before if first.higher_is_better else value < before)
+        ahead = before is None or math.isnan(before) or (value > before if first.higher_is_better else value < before)
+        better = ahead and (before is None or not math.isnan(value))
         line = {"step": self.position.step, "validation": found}
         if write is not None:
             write(line)
@@ -155,7 +168,8 @@ class Driver:
     def _save(self) -> None:
         """Write a checkpoint, then delete those that are no longer needed."""
         if self.compute.first:
-            self.position = replace(self.position, metrics_size=self.directory.metrics.stat().st_size)
+            size = self.directory.metrics.stat().st_size
+            self.position = replace(self.position, metrics_size=size, processes=self.compute.processes)
             checkpoint.save(self.directory.checkpoints, self.trainee, self.position)
             checkpoint.prune(self.directory.checkpoints, self.training.keep, self.position.best_step)
         self.compute.wait()

@@ -1,0 +1,112 @@
+"""The end of a run: score the best checkpoint, save it, report, and have a fresh process confirm what was saved."""
+
+import logging
+import time
+from typing import Any
+
+import torch
+
+from finetune import artefact, evaluation
+from finetune.certificate import certify, record
+from finetune.driver import Driver
+from finetune.model import Built
+from finetune.preparation import Prepared
+from finetune.run_directory import FORMAT, RunDirectory, environment, read_json, size_of, write_json, write_lines
+from finetune.training import checkpoint
+from finetune.training.loop import Trainee
+
+log = logging.getLogger(__name__)
+
+
+def finish(prepared: Prepared, trainee: Trainee, built: Built, driver: Driver, certified: bool) -> dict[str, Any]:
+    """Score, save and certify; returns the report.
+
+    Args:
+        prepared: The run.
+        trainee: The model as training left it.
+        built: Its numbers of parameters.
+        driver: Knows the best step.
+        certified: Whether a fresh process examines the saved model.
+    """
+    directory, here, recipe = driver.directory, driver.compute, prepared.recipe
+    task, rows = recipe.task, prepared.splits["validation"]
+    best = driver.position.best_step
+    if best is not None and best != driver.position.step:
+        checkpoint.restore_parameters(checkpoint.at(directory.checkpoints, best), trainee)
+    began = time.perf_counter()
+    if driver.latest is not None and driver.latest[0] == best:
+        done = driver.latest[1]  # the very parameters that were scored last
+    else:
+        driver.watcher.note("Scoring the validation split")
+        done = evaluation.evaluate(trainee.module, prepared.encoder, rows, here, recipe.training.batch_tokens)
+    decisions = task.calibrate(done.raw, rows)
+    predictions = task.decide(done.raw, decisions)
+    measured = task.measure(predictions, rows)
+    if not here.first:
+        here.wait()
+        return directory.read_report()
+    baseline = task.measure(task.baseline(prepared.splits["train"], rows), rows)
+    scores = {"validation": evaluation.report(task, measured, baseline)}
+    seconds = {"scoring": round(time.perf_counter() - began, 2), **driver.seconds()}
+    lines = evaluation.prediction_lines(task, rows, predictions, labelled=True)
+    write_lines(directory.predictions("validation"), lines)
+    artefact.save(prepared, trainee, directory, decisions)
+    report = {
+        "format": FORMAT,
+        "status": "uncertified",
+        "scores": scores,
+        "baseline": task.baseline_name,
+        "recipe": read_json(directory.recipe),
+        "best_step": best,
+        "scorings": driver.scorings(),
+        "steps": driver.position.step,
+        "parameters": {"trainable": built.trainable, "total": built.total},
+        "rows": _row_counts(prepared),
+        "seconds": seconds,
+        "peak_memory_bytes": here.peak_memory(),
+        "bytes_on_disk": {"model": size_of(directory.model), "checkpoints": size_of(directory.checkpoints)},
+        "revisions": {
+            **recipe.data.revisions(),
+            "model": prepared.checkpoint.revision,
+            "digest": prepared.checkpoint.digest,
+        },
+        "processes": here.processes,
+        "device": here.device.type if here.device.type == "cpu" else torch.cuda.get_device_name(),
+        "environment": environment(),
+        "certificate": None,
+    }
+    write_json(directory.report, report)
+    record(directory, trainee.module, prepared.encoder, rows, here, decisions)
+    if certified:
+        driver.watcher.note("A fresh process examines the saved model")
+        trainee.optimizer.state.clear()  # the fresh process needs room beside this one
+        trainee.module.to("cpu")
+        if here.device.type == "cuda":
+            torch.cuda.empty_cache()
+        report = confirm([directory])[0]
+    here.wait()
+    return report
+
+
+def confirm(directories: list[RunDirectory]) -> list[dict[str, Any]]:
+    """Have one fresh process examine saved runs; each report gets its certificate and its status."""
+    reports = []
+    for directory, certificate in zip(directories, certify(directories), strict=True):
+        status = "complete" if certificate["holds"] else "uncertified"
+        report = {**directory.read_report(), "status": status, "certificate": certificate}
+        write_json(directory.report, report)
+        artefact.write_card(directory, report)
+        if not certificate["holds"]:
+            log.warning("the saved model could not be confirmed: %s", "; ".join(certificate["reasons"]))
+        reports.append(report)
+    return reports
+
+
+def _row_counts(prepared: Prepared) -> dict[str, dict[str, int]]:
+    """Rows of each split, and how many `max_length` cuts where they were encoded."""
+    limit = prepared.encoder.limit
+    counts = {name: {"rows": len(rows)} for name, rows in prepared.splits.items()}
+    scored = prepared.encoder.features(prepared.splits["validation"], "score")
+    for name, features in (("train", prepared.features), ("validation", scored)):
+        counts[name] |= {"features": len(features), "truncated": features.truncated(limit)}
+    return counts
