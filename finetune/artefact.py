@@ -7,7 +7,7 @@ from typing import Any
 
 from finetune.predict import DECISIONS
 from finetune.preparation import Prepared
-from finetune.run_directory import FORMAT, RunDirectory, write_json, write_text
+from finetune.run_directory import FORMAT, RunDirectory, write_json, write_text, writing
 from finetune.training.loop import Trainee
 
 
@@ -15,12 +15,13 @@ def save(prepared: Prepared, trainee: Trainee, directory: RunDirectory, decision
     """Write `model/`, beside and then renamed."""
     unfinished = directory.path / "model.partial"
     shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir()
-    prepared.recipe.tuning.save(trainee.module, unfinished)
-    prepared.checkpoint.tokenizer.save_pretrained(unfinished)
-    write_json(unfinished / DECISIONS, {"format": FORMAT, "decisions": decisions})
-    shutil.rmtree(directory.model, ignore_errors=True)
-    unfinished.rename(directory.model)
+    with writing(unfinished):
+        unfinished.mkdir()
+        prepared.recipe.tuning.save(trainee.module, unfinished)
+        prepared.checkpoint.tokenizer.save_pretrained(unfinished)
+        write_json(unfinished / DECISIONS, {"format": FORMAT, "decisions": decisions})
+        shutil.rmtree(directory.model, ignore_errors=True)
+        unfinished.rename(directory.model)
 
 
 def card(report: dict[str, Any]) -> str:

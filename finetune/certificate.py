@@ -15,7 +15,6 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import finetune
-from finetune import catalog
 from finetune.compute import Compute, compute
 from finetune.data.sources.rows import as_rows
 from finetune.data.table import Rows
@@ -23,7 +22,7 @@ from finetune.errors import FinetuneError
 from finetune.evaluation import Encoder, evaluate
 from finetune.predict import Predictor, load
 from finetune.quiet import quiet_libraries
-from finetune.run_directory import FORMAT, RunDirectory, own_code, read_json, write_json
+from finetune.run_directory import FORMAT, RunDirectory, load_own_code, read_json, write_json, writing
 
 ROWS = 64
 """Rows that are compared, spread evenly over the scored split."""
@@ -42,6 +41,9 @@ LAUNCHER = (
     "MASTER_PORT",
 )
 LAUNCHER_PREFIXES = ("ACCELERATE_", "TORCHELASTIC_")
+
+CODE = "--code"
+"""Between the runs and the files that may be executed, in the fresh process's arguments."""
 
 EXPECTED, PREDICTIONS, RESULT = "expected.safetensors", "predictions.json", "certificate.json"
 
@@ -63,7 +65,8 @@ def record(
     tensors, predictions = _probe(module.float(), encoder, chosen, here.alone("fp32"), decisions)
     run.certificate.mkdir(exist_ok=True)
     (run.certificate / RESULT).unlink(missing_ok=True)
-    save_file(tensors, run.certificate / EXPECTED)
+    with writing(run.certificate):
+        save_file(tensors, run.certificate / EXPECTED)
     columns = [column.name for column in (*encoder.task.inputs(), *encoder.task.targets())]
     records = list(chosen.table.select_columns(columns))
     write_json(run.certificate / PREDICTIONS, {"format": FORMAT, "rows": records, "predictions": predictions})
@@ -98,6 +101,7 @@ def examine(run: RunDirectory) -> dict[str, Any]:
         predictor.module, predictor.encoder, rows, compute("fp32").alone("fp32"), predictor.decisions
     )
     largest, reasons = _compare(expected, found)
+    reasons += _other_labels(predictor)
     differing = _differing(predictor, stored["predictions"], predictions)
     if differing:
         reasons.append(f"the predictions of {differing} rows differ")
@@ -137,15 +141,27 @@ def _compare(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) 
     return largest, sorted(set(reasons))
 
 
+def _other_labels(predictor: Predictor) -> list[str]:
+    """What the saved configuration says otherwise than the task: whoever loads it alone goes by that."""
+    config: Any = predictor.module.config
+    wanted = predictor.recipe.task.head(config).changes
+    wrong = [name for name, value in wanted.items() if getattr(config, name, None) != value]
+    return [f"the saved configuration has another {name}" for name in wrong]
+
+
 def _differing(predictor: Predictor, before: Sequence[dict[str, Any]], now: Sequence[dict[str, Any]]) -> int:
     task = predictor.recipe.task
     return sum(not task.agree(first, second, TOLERANCE) for first, second in zip(before, now, strict=True))
 
 
-def certify(runs: Sequence[RunDirectory]) -> list[dict[str, Any]]:
+def certify(runs: Sequence[RunDirectory], code: Sequence[str]) -> list[dict[str, Any]]:
     """Certificates of runs, from one fresh process without anything of this one but the files.
 
     A process that dies leaves a certificate that does not hold and says why.
+
+    Args:
+        runs: The runs.
+        code: Files with the user's own classes that may be executed.
     """
     environment = {
         name: value
@@ -157,7 +173,10 @@ def certify(runs: Sequence[RunDirectory]) -> list[dict[str, Any]]:
         (run.certificate / RESULT).unlink(missing_ok=True)
     paths = [str(run.path.resolve()) for run in runs]
     done = subprocess.run(
-        [sys.executable, "-m", "finetune.certificate", *paths], env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "finetune.certificate", *paths, CODE, *code],
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     found = []
     for run in runs:
@@ -169,14 +188,14 @@ def certify(runs: Sequence[RunDirectory]) -> list[dict[str, Any]]:
     return found
 
 
-def main(paths: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Examine runs, one after the other; the exit code says whether all certificates hold."""
+    paths, code = arguments[: arguments.index(CODE)], arguments[arguments.index(CODE) + 1 :]
     holds = True
     for path in paths:
         run = RunDirectory(Path(path))
         try:
-            for file in own_code(run):  # this very run was made with it a moment ago
-                catalog.execute(Path(file))
+            load_own_code(run, code)
             with quiet_libraries():
                 holds &= examine(run)["holds"]
         except Exception as error:  # whatever is wrong with one run, the others are still examined

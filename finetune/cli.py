@@ -21,13 +21,14 @@ COMPLAINT = 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parse(arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # hints of its distributed part that a user cannot act on
     try:
         return command(options)
     except FinetuneError as error:
-        print(error, file=sys.stderr)
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # of several processes on this machine one speaks
+            print(error, file=sys.stderr)
         return COMPLAINT
     except KeyboardInterrupt as error:
         print(str(error) or "Interrupted.", file=sys.stderr)
@@ -47,6 +48,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return COMPLAINT
 
 
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Options, and the list at the end of a command wherever its parts stand among them."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    many = next((name for name in ("assignments", "texts") if hasattr(options, name)), None)
+    unknown = [word for word in rest if word.startswith("-") or many is None]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if many is not None:
+        getattr(options, many).extend(rest)
+    return options
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="finetune", description="Fine-tune pretrained Transformers and get a result that can be believed."
@@ -60,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         return command
 
     add("ls", _ls, "list recipes, tasks and tuning methods")
+    named = "Python file with classes of your own that the recipe names"
     for name, function, text in (
         ("run", _run, "run a recipe, or go on with the run of a directory"),
         ("check", _check, "look at the data and make one step, in seconds, before a run"),
@@ -71,17 +86,14 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "assignments", nargs="*", metavar="FIELD=VALUE", help="changes, as tuning=lora tuning.r=16"
         )
-        command.add_argument(
-            "--code", metavar="FILE", help="Python file with classes of your own that the recipe names"
-        )
+        command.add_argument("--code", metavar="FILE", action="append", default=[], help=named)
         if name == "run":
             command.add_argument("--directory", default="runs", help="folder of all runs (default: runs)")
+    made_with = "Python file with classes of your own that the run was made with"
     command = add("evaluate", _evaluate, "score the saved model of a run")
     command.add_argument("run", help="run directory")
     command.add_argument("--split", default="test", help="validation or test (default: test)")
-    command.add_argument(
-        "--code", metavar="FILE", help="Python file with classes of your own that the run was made with"
-    )
+    command.add_argument("--code", metavar="FILE", action="append", default=[], help=made_with)
     command = add("predict", _predict, "predict texts, or the rows of a file")
     command.add_argument("run", help="run directory")
     command.add_argument(
@@ -91,11 +103,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--output", type=Path, help="csv, tsv or jsonl file for the predictions (default: print JSON lines)"
     )
-    command.add_argument(
-        "--code", metavar="FILE", help="Python file with classes of your own that the run was made with"
-    )
+    command.add_argument("--code", metavar="FILE", action="append", default=[], help=made_with)
     command = add("certify", _certify, "examine saved models again, in one fresh process")
     command.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
+    command.add_argument("--code", metavar="FILE", action="append", default=[], help=made_with)
     add("schema", _schema, "print the JSON Schema of recipe files, for editors")
     return parser
 
@@ -129,8 +140,8 @@ def _first_line(text: str | None) -> str:
 
 
 def _recipe(options: argparse.Namespace) -> Recipe:
-    if options.code:
-        _execute(options.code)
+    for code in options.code:
+        _execute(code)
     recipe = load_recipe(options.recipe)
     return recipe.override(*options.assignments).anchored(Path.cwd()) if options.assignments else recipe
 
@@ -145,7 +156,7 @@ def _is_run(target: str) -> bool:
     return (Path(target) / RECIPE_FILE).exists()
 
 
-def _load_own_code(run: str, code: str | None) -> None:
+def _load_own_code(run: str, code: list[str]) -> None:
     from finetune.run_directory import RunDirectory, load_own_code
 
     load_own_code(RunDirectory(Path(run)), code)
@@ -236,7 +247,7 @@ def _predict(options: argparse.Namespace) -> int:
         starts = range(0, len(options.texts), len(names))
         rows = [dict(zip(names, options.texts[start : start + len(names)], strict=True)) for start in starts]
     predictions = predictor(rows)
-    lines = [{**row, **prediction} for row, prediction in zip(rows, predictions, strict=True)]
+    lines = [{**_apart(row, prediction), **prediction} for row, prediction in zip(rows, predictions, strict=True)]
     if options.output is None:
         for line in lines:
             print(json.dumps(line, ensure_ascii=False, default=str))
@@ -244,6 +255,11 @@ def _predict(options: argparse.Namespace) -> int:
         _write_table(options.output, lines)
         print(f"{len(lines)} predictions: {options.output}")
     return 0
+
+
+def _apart(row: dict[str, Any], prediction: dict[str, Any]) -> dict[str, Any]:
+    """The input columns; one that is called like a part of the prediction gets another name."""
+    return {f"input.{name}" if name in prediction else name: value for name, value in row.items()}
 
 
 def _write_table(path: Path, lines: list[dict[str, Any]]) -> None:
@@ -263,13 +279,15 @@ def _write_table(path: Path, lines: list[dict[str, Any]]) -> None:
 def _certify(options: argparse.Namespace) -> int:
     from finetune.errors import RunError
     from finetune.finishing import confirm
-    from finetune.run_directory import RunDirectory
+    from finetune.run_directory import RunDirectory, load_own_code
 
     runs = [RunDirectory(Path(path)) for path in options.runs]
     for run in runs:
         if not run.certificate.is_dir():
             raise RunError(f"{run.path} has no saved model to examine; finish it with: finetune run {run.path}")
-    reports = confirm(runs)
+    for run in runs:
+        load_own_code(run, options.code)
+    reports = confirm(runs, options.code)
     for run, report in zip(runs, reports, strict=True):
         print(f"{run.path}: {report['status']} {'; '.join(report['certificate']['reasons'])}".rstrip())
     return 0 if all(report["status"] == "complete" for report in reports) else 1

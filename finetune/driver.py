@@ -14,7 +14,7 @@ from finetune.preparation import Prepared
 from finetune.run_directory import RunDirectory
 from finetune.training import checkpoint
 from finetune.training.checkpoint import Position
-from finetune.training.loop import Step, Trainee, steps
+from finetune.training.loop import Step, Trainee, check_finite, steps
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +131,7 @@ class Driver:
 
     def _score(self, save: Callable[[], None], write: Callable[[dict[str, Any]], None] | None = None) -> bool:
         """Score the validation split and save; False if that was interrupted, with the scoring still due."""
+        check_finite(self.trainee.module)
         task = self.prepared.recipe.task
         rows = self.prepared.splits["validation"]
         try:

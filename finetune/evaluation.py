@@ -20,6 +20,7 @@ from finetune.data import cache
 from finetune.data import features as feature_store
 from finetune.data.features import Features
 from finetune.data.table import Rows
+from finetune.errors import RunError
 from finetune.randomness import derive
 from finetune.tasks.base import Batch, Mode, Task, Window
 
@@ -100,6 +101,7 @@ def outputs(
 
     Raises:
         KeyboardInterrupt: `interrupted` said so between two batches.
+        RunError: The model answers with what is no number.
     """
     everything = np.arange(len(features))
     mine = batching.cut(everything, features.lengths, batch_tokens, compute.processes)[compute.process]
@@ -114,6 +116,11 @@ def outputs(
                 indices = piece if len(piece) else everything[:1]  # an equal number of rounds; the key drops the double
                 batch = encoder.batch(features, indices, mode).to(compute.device)
                 answers = encoder.task.predict(module, batch)
+                if any(isinstance(answer, np.ndarray) and np.isnan(answer).any() for answer in answers):
+                    raise RunError(
+                        "the model's answers are no numbers any more: training has diverged. "
+                        "Lower tuning.learning_rate, or set training.precision=fp32."
+                    )
                 found += [(features.key(int(i)), answer) for i, answer in zip(indices, answers, strict=True)]
     finally:
         module.train(training)

@@ -156,16 +156,19 @@ def _train(prepared: Prepared, directory: RunDirectory, here: Compute, watcher: 
             finished = driver.drive()
         finally:
             driver.note_time(time.perf_counter() - started)
-        if not finished:
-            if here.first:
-                write_json(directory.report, {"format": FORMAT, "status": "stopped"})
-            raise Stopped(
-                f"Stopped after step {driver.position.step} of {prepared.steps}; everything is saved. "
-                f"Go on with: finetune run {directory.path}",
-                interruption.signal or signal.SIGINT,
-            )
-    report = finish(prepared, trainee, built, driver, certified)
-    return Result(directory.path, report, here.first)
+        if finished:
+            try:
+                report = finish(prepared, trainee, built, driver, certified, interruption)
+                return Result(directory.path, report, here.first)
+            except KeyboardInterrupt:
+                interruption.signal = interruption.signal or signal.SIGINT
+        if here.first:
+            write_json(directory.report, {"format": FORMAT, "status": "stopped"})
+        raise Stopped(
+            f"Stopped after step {driver.position.step} of {prepared.steps}; everything is saved. "
+            f"Go on with: finetune run {directory.path}",
+            interruption.signal or signal.SIGINT,
+        )
 
 
 def evaluate(path: str | Path, split: str) -> dict[str, Any]:

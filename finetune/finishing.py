@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,14 +12,30 @@ from finetune.certificate import certify, record
 from finetune.driver import Driver
 from finetune.model import Built
 from finetune.preparation import Prepared
-from finetune.run_directory import FORMAT, RunDirectory, environment, read_json, size_of, write_json, write_lines
+from finetune.run_directory import (
+    FORMAT,
+    RunDirectory,
+    environment,
+    own_code,
+    read_json,
+    size_of,
+    write_json,
+    write_lines,
+)
 from finetune.training import checkpoint
 from finetune.training.loop import Trainee
 
 log = logging.getLogger(__name__)
 
 
-def finish(prepared: Prepared, trainee: Trainee, built: Built, driver: Driver, certified: bool) -> dict[str, Any]:
+def finish(
+    prepared: Prepared,
+    trainee: Trainee,
+    built: Built,
+    driver: Driver,
+    certified: bool,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
     """Score, save and certify; returns the report.
 
     Args:
@@ -27,6 +44,10 @@ def finish(prepared: Prepared, trainee: Trainee, built: Built, driver: Driver, c
         built: Its numbers of parameters.
         driver: Knows the best step.
         certified: Whether a fresh process examines the saved model.
+        interrupted: Asked between batches, and before each part.
+
+    Raises:
+        KeyboardInterrupt: `interrupted` said so; the next run of the directory does this again.
     """
     directory, here, recipe = driver.directory, driver.compute, prepared.recipe
     task, rows = recipe.task, prepared.splits["validation"]
@@ -38,7 +59,10 @@ def finish(prepared: Prepared, trainee: Trainee, built: Built, driver: Driver, c
         done = driver.latest[1]  # the very parameters that were scored last
     else:
         driver.watcher.note("Scoring the validation split")
-        done = evaluation.evaluate(trainee.module, prepared.encoder, rows, here, recipe.training.batch_tokens)
+        asked = interrupted if here.processes == 1 else lambda: False
+        done = evaluation.evaluate(
+            trainee.module, prepared.encoder, rows, here, recipe.training.batch_tokens, interrupted=asked
+        )
     decisions = task.calibrate(done.raw, rows)
     predictions = task.decide(done.raw, decisions)
     measured = task.measure(predictions, rows)
@@ -77,21 +101,28 @@ def finish(prepared: Prepared, trainee: Trainee, built: Built, driver: Driver, c
     }
     write_json(directory.report, report)
     record(directory, trainee.module, prepared.encoder, rows, here, decisions)
+    if interrupted():
+        raise KeyboardInterrupt
     if certified:
         driver.watcher.note("A fresh process examines the saved model")
         trainee.optimizer.state.clear()  # the fresh process needs room beside this one
         trainee.module.to("cpu")
         if here.device.type == "cuda":
             torch.cuda.empty_cache()
-        report = confirm([directory])[0]
+        report = confirm([directory], list(own_code(directory)))[0]
     here.wait()
     return report
 
 
-def confirm(directories: list[RunDirectory]) -> list[dict[str, Any]]:
-    """Have one fresh process examine saved runs; each report gets its certificate and its status."""
+def confirm(directories: list[RunDirectory], code: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Have one fresh process examine saved runs; each report gets its certificate and its status.
+
+    Args:
+        directories: The runs.
+        code: Files with the user's own classes that may be executed.
+    """
     reports = []
-    for directory, certificate in zip(directories, certify(directories), strict=True):
+    for directory, certificate in zip(directories, certify(directories, code), strict=True):
         status = "complete" if certificate["holds"] else "uncertified"
         report = {**directory.read_report(), "status": status, "certificate": certificate}
         write_json(directory.report, report)

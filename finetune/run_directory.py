@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from safetensors import SafetensorError
 
 import finetune
 from finetune import catalog
 from finetune.data.cache import file_digest
-from finetune.errors import RunError
+from finetune.errors import RunError, listing
 from finetune.recipe import RECIPE_FILE
 
 FORMAT = 1
@@ -138,25 +140,44 @@ def own_code(run: RunDirectory) -> dict[str, str]:
     return found
 
 
-def load_own_code(run: RunDirectory, given: str | None) -> None:
-    """Execute the file of the user's own classes, after a look that it is the one the run was made with.
+def load_own_code(run: RunDirectory, given: Sequence[str]) -> None:
+    """Execute the files of the user's own classes, after a look that they are those the run was made with.
 
     Args:
         run: The run.
-        given: The file that the user names; nothing is executed unasked.
+        given: The files that the user names; nothing else is ever executed.
 
     Raises:
-        RunError: The run needs a file and none is named, or it has changed.
+        RunError: The run needs a file that is not named, or that has changed.
     """
-    known = own_code(run)
-    for path, digest in known.items():
-        if given is None:
+    found = {file_digest(Path(file)): Path(file) for file in given if Path(file).is_file()}
+    for path, digest in own_code(run).items():
+        if digest in found:
+            catalog.execute(found[digest])
+        elif not given:
             raise RunError(f"{run.path} was made with a class of {path}; allow that file to run with --code {path}")
-        if not Path(given).is_file() or file_digest(Path(given)) != digest:
+        else:
+            named = listing(given)
             raise RunError(
-                f"{given} is missing or not the file this run was made with, {path} of SHA-256 {digest[:12]}..."
+                f"{named} is missing or not the file this run was made with, {path} of SHA-256 {digest[:12]}..."
             )
-        catalog.execute(Path(given))
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Write files of a folder; what fails leaves nothing half written.
+
+    Raises:
+        RunError: The disk is full or the folder cannot be written.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise RunError(
+            f"{folder} cannot be written: {error}. What was finished before is whole: "
+            "make room and run the same command again."
+        ) from error
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from finetune.data.cache import file_digest
 from finetune.errors import RunError
-from finetune.run_directory import FORMAT, read_json, write_json
+from finetune.run_directory import FORMAT, read_json, write_json, writing
 from finetune.training.loop import Trainee
 
 PARAMETERS, OPTIMIZER, METHOD = "parameters.safetensors", "optimizer.safetensors", "method.safetensors"
@@ -60,8 +59,8 @@ def save(folder: Path, trainee: Trainee, position: Position) -> Path:
         return final
     unfinished = final.with_name(final.name + UNFINISHED)
     state = {"format": FORMAT, "position": vars(position)}
-    try:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with writing(unfinished):
         unfinished.mkdir(parents=True)
         save_file(trained(trainee.module), unfinished / PARAMETERS)
         save_file(_optimizer_tensors(trainee), unfinished / OPTIMIZER)
@@ -77,12 +76,6 @@ def save(folder: Path, trainee: Trainee, position: Position) -> Path:
         _flush(folder)
         if position.scored:
             shutil.rmtree(scored.with_name(scored.name + UNSCORED), ignore_errors=True)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise RunError(
-            f"the checkpoint of step {position.step} cannot be written to {folder}: {error}. "
-            "Earlier checkpoints are whole: make room and run the same command again."
-        ) from error
     return final
 
 

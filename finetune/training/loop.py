@@ -141,6 +141,20 @@ def _any(step: batching.PlannedStep) -> np.ndarray:
     return next(piece[:1] for share in step for piece in share if len(piece))
 
 
+def check_finite(module: nn.Module) -> None:
+    """Look that every trained parameter is a number.
+
+    Raises:
+        RunError: One is not.
+    """
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad and not bool(torch.isfinite(parameter).all()):
+            raise RunError(
+                f"{name} is no number any more: training has diverged. "
+                "Lower tuning.learning_rate, or set training.precision=fp32."
+            )
+
+
 def weigh(batches: list[Counted], compute: Compute, stop: bool) -> tuple[float, bool]:
     """The weight of a step, over all its micro-batches and processes, and whether any process wants to stop."""
     weight = sum(float(batch.weight.double().sum()) for batch, counts in batches if counts)

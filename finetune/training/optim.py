@@ -28,7 +28,7 @@ def factor(step: int, total: int, warmup: float, schedule: str) -> float:
         warmup: A share of all steps below 1, else a number of steps.
         schedule: `linear`, `cosine` or `constant` after the warm-up.
     """
-    rising = math.ceil(warmup * total) if warmup < 1 else int(warmup)
+    rising = math.ceil(warmup * total - 1e-9) if warmup < 1 else int(warmup)
     if step < rising:
         return (step + 1) / (rising + 1)
     progress = (step - rising) / max(1, total - rising)

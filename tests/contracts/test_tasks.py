@@ -13,6 +13,7 @@ from finetune.predict import load
 from finetune.run_directory import RunDirectory
 from finetune.tasks.base import Task
 from finetune.training import checkpoint as checkpoints
+from tests.support import toy_tasks
 from tests.support.cases import CASES, TUNINGS, recipe
 
 COMBINATIONS = [
@@ -45,7 +46,7 @@ def runs(tmp_path_factory, checkpoint):
             done[combination] = run(made, folder, certified=False)
         except RecipeError as error:
             refusals[combination] = str(error)
-    confirm([RunDirectory(result.directory) for result in done.values()])
+    confirm([RunDirectory(result.directory) for result in done.values()], [toy_tasks.__file__])
     return done, refusals
 
 

@@ -10,7 +10,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from finetune import Training, run
-from finetune.model import build, open_checkpoint
+from finetune.model import build
+from finetune.pretrained import open_checkpoint
 from finetune.training import optim
 from finetune.training.optim import factor
 from tests.support.cases import TUNINGS, recipe
