@@ -284,7 +284,8 @@ def test_a_folder_stands_in_for_the_data_set_of_the_hub(half_local):
 
 def test_the_same_rows_have_the_same_digest_from_the_hub_and_from_a_folder(served, half_local):
     outcome, _ = half_local
-    assert outcome.identity["data"] == served.identity["data"]
+    assert outcome.identity["data"].keys() == {"train", "validation"}
+    assert outcome.identity["data"].items() <= served.identity["data"].items()  # which has test rows besides
 
 
 def test_another_checkpoint_of_the_hub_makes_another_run(served, half_local):
