@@ -10,12 +10,12 @@ import torch
 from finetune import artefact, evaluation
 from finetune.certificate import certify, record
 from finetune.driver import Driver
+from finetune.environment import environment
 from finetune.model import Built
 from finetune.preparation import Prepared
 from finetune.run_directory import (
     FORMAT,
     RunDirectory,
-    environment,
     own_code,
     read_json,
     size_of,

@@ -220,8 +220,3 @@ def _from_data(path: Path) -> Recipe:
             f"{path} is not valid YAML, or asks for Python objects, which a recipe file never may: {text}."
         ) from None
     return Recipe.from_json(fields).anchored(path.resolve().parent)
-
-
-def to_yaml(recipe: Recipe) -> str:
-    """The recipe as text that `load_recipe` reads."""
-    return yaml.safe_dump(recipe.to_json(), sort_keys=False, allow_unicode=True)

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 
-import finetune
 from finetune import catalog
 from finetune.data.cache import file_digest
 from finetune.errors import RunError, listing
 from finetune.recipe import RECIPE_FILE
 
 FORMAT = 1
-LIBRARIES = ("torch", "transformers", "datasets", "accelerate", "peft", "scikit-learn", "numpy")
 
 
 @dataclass(frozen=True)
@@ -219,40 +213,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("format", FORMAT) != FORMAT:
         raise RunError(f"{path} is not of format {FORMAT}, which this version reads.")
     return content
-
-
-def environment() -> dict[str, Any]:
-    """Versions, machine and state of the code, for the report."""
-    return {
-        "finetune": finetune.__version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "cores": os.cpu_count(),
-        "versions": {name: _version(name) for name in LIBRARIES},
-        "git": _git_state(Path.cwd()),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-    }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def _git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit and whether files differ from it; None outside a repository."""
-    try:
-        commit = _git("rev-parse", "HEAD", folder=folder)
-        return {"commit": commit, "changed": bool(_git("status", "--porcelain", folder=folder))}
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _git(*words: str, folder: Path) -> str:
-    done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=5)
-    return done.stdout.strip()
 
 
 def size_of(folder: Path) -> int:

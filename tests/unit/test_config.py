@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from finetune import Classification, Data, Full, LoRA, Model, Recipe, RecipeError, Training, catalog
 from finetune.cli import main
 from finetune.config import Choice, Config
-from finetune.recipe import load_recipe, recipes_of, shipped, to_yaml
+from finetune.recipe import load_recipe, recipes_of, shipped
 from finetune.schema import recipe_schema
 from finetune.tasks.base import Task
 from finetune.tuning.base import Tuning
@@ -97,7 +98,7 @@ def test_a_recipe_with_a_member_survives_json(base: type[Choice], name: str) -> 
 def test_a_recipe_with_a_member_survives_a_yaml_file(base: type[Choice], name: str, tmp_path: Path) -> None:
     recipe = recipe_with(base, name)
     path = tmp_path / "recipe.yaml"
-    path.write_text(to_yaml(recipe), "utf-8")
+    path.write_text(yaml.safe_dump(recipe.to_json(), sort_keys=False, allow_unicode=True), "utf-8")
     assert load_recipe(str(path)) == recipe.anchored(tmp_path)
 
 
@@ -105,7 +106,7 @@ def test_a_recipe_with_a_member_survives_a_yaml_file(base: type[Choice], name: s
 def test_a_class_name_that_yaml_could_misread_survives_a_yaml_file(name: str, tmp_path: Path) -> None:
     recipe = make_recipe(task=Classification(labels=(name, "other")))
     path = tmp_path / "recipe.yaml"
-    path.write_text(to_yaml(recipe), "utf-8")
+    path.write_text(yaml.safe_dump(recipe.to_json(), sort_keys=False, allow_unicode=True), "utf-8")
     assert load_recipe(str(path)).task.labels == (name, "other")
 
 
@@ -417,7 +418,12 @@ def test_a_python_recipe_that_raises_is_told_with_its_line(
 def test_a_recipe_is_read_from_a_data_file(tmp_path: Path, suffix: str) -> None:
     recipe = make_recipe(tuning=LoRA(r=4))
     path = tmp_path / f"recipe{suffix}"
-    path.write_text(json.dumps(recipe.to_json()) if suffix == ".json" else to_yaml(recipe), "utf-8")
+    path.write_text(
+        json.dumps(recipe.to_json())
+        if suffix == ".json"
+        else yaml.safe_dump(recipe.to_json(), sort_keys=False, allow_unicode=True),
+        "utf-8",
+    )
     assert load_recipe(str(path)) == recipe.anchored(tmp_path)
 
 

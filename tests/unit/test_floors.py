@@ -10,7 +10,7 @@ import finetune
 
 FLOORS = (
     ("errors",),
-    ("randomness", "quiet", "hub", "interruption", "tokens", "metrics", "statistics", "catalog"),
+    ("randomness", "quiet", "hub", "interruption", "tokens", "metrics", "statistics", "catalog", "environment"),
     ("config",),
     ("data", "tasks", "tuning", "batching"),
     ("recipe", "schema"),

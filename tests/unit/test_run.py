@@ -18,6 +18,7 @@ import finetune
 from finetune import Classification, Data, Full, LoRA, Model, Recipe, Training, driver, run, statistics
 from finetune.cli import main
 from finetune.driver import Watcher
+from finetune.environment import LIBRARIES, environment
 from finetune.errors import RecipeError
 from finetune.experiment import resume
 from finetune.finishing import confirm
@@ -26,7 +27,7 @@ from finetune.model import build
 from finetune.predict import load
 from finetune.preparation import prepare
 from finetune.recipe import load_recipe
-from finetune.run_directory import LIBRARIES, RunDirectory, environment
+from finetune.run_directory import RunDirectory
 from finetune.tasks.base import Batch, Metric
 from finetune.training import checkpoint as checkpoints
 from finetune.training.loop import total_steps
