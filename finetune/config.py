@@ -132,8 +132,9 @@ class Choice(Config):
             ValueError: A name that the catalog does not hold, or a class whose file was not given.
         """
         if ":" not in kind and "." not in kind:
-            return catalog.find(cls.package, kind, cls)
-        found = catalog.find_user_class(kind, cls)
+            member: type[Self] = catalog.find(cls.package, kind, cls)
+            return member
+        found: type[Self] | None = catalog.find_user_class(kind, cls)
         if found is None:
             known = ", ".join(catalog.names(cls.package))
             raise ValueError(

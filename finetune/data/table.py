@@ -63,7 +63,8 @@ class Rows:
 
     def batch(self, start: int, stop: int) -> dict[str, list[Any]]:
         """The columns of some consecutive rows."""
-        return self.table[start:stop]
+        columns: dict[str, list[Any]] = self.table[start:stop]
+        return columns
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Rows as dictionaries, own columns included."""
