@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 from finetune.predict import DECISIONS
 from finetune.preparation import Prepared
 from finetune.run_directory import FORMAT, RunDirectory, write_json, write_text, writing
 from finetune.training.loop import Trainee
+
+TRANSFORMERS_USE = """from transformers import {auto}, AutoTokenizer
+
+model = {auto}.from_pretrained(FOLDER)
+tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+"""
+PEFT_USE = """from peft import PeftConfig, PeftModel
+from transformers import AutoConfig, {auto}, AutoTokenizer
+
+base = PeftConfig.from_pretrained(FOLDER).base_model_name_or_path
+model = {auto}.from_pretrained(base, config=AutoConfig.from_pretrained(FOLDER))
+model = PeftModel.from_pretrained(model, FOLDER)
+tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+"""
+ADAPTER_NOTE = (
+    "This is an adapter: it needs the checkpoint that base_model_name_or_path in adapter_config.json names, "
+    "on another machine perhaps at another place."
+)
 
 
 def save(prepared: Prepared, trainee: Trainee, directory: RunDirectory, decisions: dict[str, Any]) -> None:
@@ -27,6 +46,8 @@ def save(prepared: Prepared, trainee: Trainee, directory: RunDirectory, decision
 def card(report: dict[str, Any]) -> str:
     """The model card, from the report."""
     recipe, environment = report["recipe"], report["environment"]
+    base, auto = recipe["model"]["path"], report["auto_class"]
+    on_hub = [f"base_model: {base}"] if "/" in base and ":" not in base and not Path(base).is_absolute() else []
     rows = [
         f"| {split} | {name} | {s['value']:.4f} | {s['low']:.4f} to {s['high']:.4f} | {s['baseline']:.4f} |"
         for split, metrics in report["scores"].items()
@@ -49,7 +70,7 @@ def card(report: dict[str, Any]) -> str:
     return "\n".join(
         [
             "---",
-            f"base_model: {recipe['model']['path']}",
+            *on_hub,
             f"library_name: {'peft' if certificate.get('loader') == 'peft' else 'transformers'}",
             "---",
             "",
@@ -65,6 +86,15 @@ def card(report: dict[str, Any]) -> str:
             "",
             *([chosen, ""] if report["scorings"] > 1 else []),
             confirmed,
+            "",
+            "## Use",
+            "",
+            "```python",
+            *(PEFT_USE if certificate.get("loader") == "peft" else TRANSFORMERS_USE).format(auto=auto).splitlines(),
+            "```",
+            "",
+            *([ADAPTER_NOTE, ""] if certificate.get("loader") == "peft" else []),
+            f"Scored in {recipe['training']['precision']}; in another number format probabilities move a little.",
             "",
             f"Made with finetune {environment['finetune']}, "
             + ", ".join(f"{name} {number}" for name, number in environment["versions"].items() if number)

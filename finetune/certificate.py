@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,9 @@ def _differing(predictor: Predictor, before: Sequence[dict[str, Any]], now: Sequ
     return sum(not task.agree(first, second, TOLERANCE) for first, second in zip(before, now, strict=True))
 
 
-def certify(runs: Sequence[RunDirectory], code: Sequence[str]) -> list[dict[str, Any]]:
+def certify(
+    runs: Sequence[RunDirectory], code: Sequence[str], interrupted: Callable[[], bool] = lambda: False
+) -> list[dict[str, Any]]:
     """Certificates of runs, from one fresh process without anything of this one but the files.
 
     A process that dies leaves a certificate that does not hold and says why.
@@ -162,6 +164,10 @@ def certify(runs: Sequence[RunDirectory], code: Sequence[str]) -> list[dict[str,
     Args:
         runs: The runs.
         code: Files with the user's own classes that may be executed.
+        interrupted: Asked while the fresh process works.
+
+    Raises:
+        KeyboardInterrupt: `interrupted` said so.
     """
     environment = {
         name: value
@@ -172,20 +178,31 @@ def certify(runs: Sequence[RunDirectory], code: Sequence[str]) -> list[dict[str,
     for run in runs:  # an older certificate must not speak for what a process that dies did not see
         (run.certificate / RESULT).unlink(missing_ok=True)
     paths = [str(run.path.resolve()) for run in runs]
-    done = subprocess.run(
-        [sys.executable, "-m", "finetune.certificate", *paths, CODE, *code],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    command = [sys.executable, "-m", "finetune.certificate", *paths, CODE, *code]
+    # a session of its own: Ctrl-C on a terminal reaches this process only, which then decides
+    child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        errors = _wait(child, interrupted)
+    finally:
+        child.kill()
     found = []
     for run in runs:
         if (run.certificate / RESULT).exists():
             found.append(read_json(run.certificate / RESULT))
         else:
-            last = next(iter(done.stderr.strip().splitlines()[::-1]), f"exit code {done.returncode}")
+            last = next(iter(errors.strip().splitlines()[::-1]), f"exit code {child.returncode}")
             found.append({"format": FORMAT, "holds": False, "reasons": [f"the fresh process failed: {last}"]})
     return found
+
+
+def _wait(child: subprocess.Popen[str], interrupted: Callable[[], bool]) -> str:
+    """What a process writes to its error stream until it ends."""
+    while True:
+        try:
+            return child.communicate(timeout=0.2)[1]
+        except subprocess.TimeoutExpired:
+            if interrupted():
+                raise KeyboardInterrupt from None
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -43,6 +43,7 @@ class Checked:
         lengths: (shortest, longest, features) of each bin of token counts of the training split.
         limit: Most tokens of a feature.
         truncated: Training features that are cut.
+        empty: Training rows without any text.
         trainable, total: Numbers of parameters.
         steps: Optimizer steps.
         loss: Of the first step.
@@ -58,6 +59,7 @@ class Checked:
     lengths: list[tuple[int, int, int]]
     limit: int
     truncated: int
+    empty: int
     trainable: int
     total: int
     steps: int
@@ -110,6 +112,7 @@ def _check(recipe: Recipe) -> Checked:
         lengths=_histogram(features.lengths),
         limit=prepared.encoder.limit,
         truncated=features.truncated(prepared.encoder.limit),
+        empty=_empty(prepared),
         trainable=built.trainable,
         total=built.total,
         steps=prepared.steps,
@@ -142,6 +145,12 @@ def _examples(prepared: Prepared) -> list[Example]:
         gold = str(prepared.recipe.task.gold(record))
         found.append(Example(rows.ids[feature["row"]], text, feature["length"], gold))
     return found
+
+
+def _empty(prepared: Prepared) -> int:
+    """Rows whose input columns hold nothing but space."""
+    columns = [prepared.splits["train"].column(column.name) for column in prepared.recipe.task.inputs()]
+    return sum(not any(str(value).strip() for value in row) for row in zip(*columns, strict=True))
 
 
 def _targets(prepared: Prepared) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import csv
 import json
 import os
@@ -101,7 +102,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.add_argument("--file", type=Path, help="csv, tsv, json, jsonl or parquet file with the input columns")
     command.add_argument(
-        "--output", type=Path, help="csv, tsv or jsonl file for the predictions (default: print JSON lines)"
+        "--output",
+        type=Path,
+        help="csv, tsv (class and probability) or jsonl (those of all classes) file; default: print JSON lines",
     )
     command.add_argument("--code", metavar="FILE", action="append", default=[], help=made_with)
     command = add("certify", _certify, "examine saved models again, in one fresh process")
@@ -118,12 +121,9 @@ def _ls(options: argparse.Namespace) -> int:
 
     sections: dict[str, list[tuple[str, str]]] = {"Recipes": []}
     for path in shipped():
-        found = recipes_of(path)
-        text = _first_line(
-            sys.modules[next(m for m in sys.modules if m.startswith(f"finetune_user_{path.stem}_"))].__doc__
-        )
-        for name in found:
-            sections["Recipes"].append((f"{path.stem}:{name}" if name else path.stem, text))
+        text = _first_line(ast.get_docstring(ast.parse(path.read_text("utf-8"))))
+        names = [f"{path.stem}:{name}" if name else path.stem for name in recipes_of(path)]
+        sections["Recipes"] += [(name, text if name == names[0] else "") for name in names]
     for title, base in (("Tasks", Task), ("Tuning methods", Tuning)):
         members = [(name, catalog.find(base.package, name, base)) for name in catalog.names(base.package)]
         sections[title] = [(name, _first_line(member.__doc__)) for name, member in members]
@@ -131,7 +131,7 @@ def _ls(options: argparse.Namespace) -> int:
     for title, rows in sections.items():
         print(f"{title}:")
         for name, text in rows:
-            print(f"  {name:<{width}}  {text}")
+            print(f"  {name:<{width}}  {text}".rstrip())
     return 0
 
 

@@ -66,26 +66,24 @@ class Config(BaseModel):
             for text in (text for rest, text in changes if not rest):
                 fields[head] = _read(text, type(self).model_fields[head].annotation, fields[head])
             deeper = [(rest, text) for rest, text in changes if rest]
-            if not deeper:
-                continue
-            if not isinstance(fields[head], Config):
+            if isinstance(getattr(self, head), Config) and not isinstance(fields[head], Config):
                 field = TypeAdapter(type(self).model_fields[head].rebuild_annotation())
                 try:
                     fields[head] = field.validate_python(fields[head])
                 except ValidationError as error:
                     problems += _problems(type(self), fields, error, prefix, (head,))
+                    fields[head] = getattr(self, head)
                     continue
             if isinstance(fields[head], Config):
                 fields[head], found = fields[head]._with(deeper, f"{where}.")
                 problems += found
-            else:
+            elif deeper:
                 problems.append(f"{where} is a plain value; it has no field {deeper[0][0][0]!r}.")
-        if problems:
-            return self, problems
         try:
-            return type(self).model_validate(fields), []
+            changed = type(self).model_validate(fields)
         except ValidationError as error:
-            return self, _problems(type(self), fields, error, prefix)
+            return self, problems + _problems(type(self), fields, error, prefix)
+        return (self, problems) if problems else (changed, [])
 
     def anchored(self, folder: Path) -> Self:
         """A copy whose relative file paths start from `folder`; a name that is no file there stays as it is."""

@@ -119,8 +119,8 @@ def result_lines(report: dict[str, Any], directory: str) -> list[str]:
         f"peak memory {size(report['peak_memory_bytes'])}",
     ]
     if report["scorings"] > 1:
-        chosen = f"step {report['best_step']} was the best of {report['scorings']} scorings of these very rows"
-        lines.append(f"Somewhat flattering: {chosen}")
+        chosen = f"the checkpoint was chosen on these rows (step {report['best_step']}, best of {report['scorings']})"
+        lines.append(f"This score is somewhat optimistic: {chosen}; a test split gives an unbiased one")
     if certificate and certificate["holds"]:
         difference = f"largest difference of a logit {certificate['largest_difference']:.1e}"
         lines.append(
@@ -144,6 +144,8 @@ def print_check(console: Console, checked: Checked) -> None:
             f"  {escape(example.row)} ({example.tokens} tokens) -> [bold]{escape(example.gold)}[/bold]", highlight=False
         )
         console.print(f"    {escape(text)}", highlight=False, soft_wrap=True)
+    if checked.empty:
+        console.print(f"\n{checked.empty:,} training rows have no text at all", highlight=False)
     if checked.targets:
         console.print("\nTargets of the training rows:")
         _bars(console, list(checked.targets.items())[:20])
@@ -157,8 +159,8 @@ def print_check(console: Console, checked: Checked) -> None:
     console.print(
         f"\n{checked.trainable:,} of {checked.total:,} parameters trained ({share:.2f} %); "
         f"one step works, its loss is {checked.loss:.4f}\n"
-        f"{checked.steps:,} steps on {checked.device} in {checked.precision}: about {duration(checked.seconds)}, "
-        f"peak memory about {size(checked.memory)}\n"
+        f"{checked.steps:,} steps on {checked.device} in {checked.precision}: training and scoring about "
+        f"{duration(checked.seconds)}, besides start and certificate; peak memory about {size(checked.memory)}\n"
         f"Will lie in: {escape(checked.directory)}",
         highlight=False,
         soft_wrap=True,

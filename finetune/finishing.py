@@ -80,6 +80,7 @@ def finish(
         "status": "uncertified",
         "scores": scores,
         "baseline": task.baseline_name,
+        "auto_class": prepared.head.auto,
         "recipe": read_json(directory.recipe),
         "best_step": best,
         "scorings": driver.scorings(),
@@ -109,20 +110,23 @@ def finish(
         trainee.module.to("cpu")
         if here.device.type == "cuda":
             torch.cuda.empty_cache()
-        report = confirm([directory], list(own_code(directory)))[0]
+        report = confirm([directory], list(own_code(directory)), interrupted)[0]
     here.wait()
     return report
 
 
-def confirm(directories: list[RunDirectory], code: Sequence[str] = ()) -> list[dict[str, Any]]:
+def confirm(
+    directories: list[RunDirectory], code: Sequence[str] = (), interrupted: Callable[[], bool] = lambda: False
+) -> list[dict[str, Any]]:
     """Have one fresh process examine saved runs; each report gets its certificate and its status.
 
     Args:
         directories: The runs.
         code: Files with the user's own classes that may be executed.
+        interrupted: Asked meanwhile.
     """
     reports = []
-    for directory, certificate in zip(directories, certify(directories, code), strict=True):
+    for directory, certificate in zip(directories, certify(directories, code, interrupted), strict=True):
         status = "complete" if certificate["holds"] else "uncertified"
         report = {**directory.read_report(), "status": status, "certificate": certificate}
         write_json(directory.report, report)

@@ -93,7 +93,7 @@ def load(directory: str | Path) -> Predictor:
     recipe = load_recipe(str(directory))
     if not (run.model / "config.json").exists():
         raise RunError(
-            f"{directory} has no trained model yet (status: {run.status}); finish it with: finetune run {directory}"
+            f"{directory} has no trained model yet, its training is unfinished; go on with: finetune run {directory}"
         )
     with quiet_libraries():
         module, encoder = load_artefact(recipe, run.model)

@@ -92,7 +92,8 @@ def open_checkpoint(model: Model) -> Checkpoint:
     from transformers import AutoConfig
 
     path, local = locate(model.path)
-    found = None if local else hub.find("checkpoint", path, model.revision, "give a folder with model=PATH")
+    remedy = f"there is no folder {Path(path).absolute()} either; give one with model=PATH"
+    found = None if local else hub.find("checkpoint", path, model.revision, remedy)
     commit = found.commit if found else None
     common: dict[str, Any] = {"revision": commit, "trust_remote_code": False, "local_files_only": local}
     try:

@@ -216,7 +216,6 @@ def _from_data(path: Path) -> Recipe:
         raise RecipeError(f"{path} is damaged or unfinished and cannot be read: {error}.") from None
     except yaml.YAMLError as error:
         text = listing(str(error).splitlines(), 3)
-        raise RecipeError(
-            f"{path} is not valid YAML, or asks for Python objects, which a recipe file never may: {text}."
-        ) from None
+        what = "asks for Python objects, which a recipe file never may" if "!python" in text else "is not valid YAML"
+        raise RecipeError(f"{path} {what}: {text}.") from None
     return Recipe.from_json(fields).anchored(path.resolve().parent)

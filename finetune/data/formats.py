@@ -77,7 +77,7 @@ def _check(path: Path) -> None:
         beside = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
         near = get_close_matches(path.name, beside, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise DataError(f"the file {path} does not exist.{hint}")
+        raise DataError(f"the file {path.absolute()} does not exist.{hint}")
     if path.is_dir():
         raise DataError(f"{path} is a folder; a file is needed.")
     if suffix(path) not in SUFFIXES:

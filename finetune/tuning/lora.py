@@ -94,7 +94,12 @@ class LoRA(Tuning):
         adapter = PeftConfig.from_pretrained(folder)
         config = AutoConfig.from_pretrained(folder)
         place = adapter.base_model_name_or_path
-        if not Path(place).exists() and not Path(place).is_absolute():
+        if Path(place).is_absolute() and not Path(place).is_dir():
+            raise ModelError(
+                f"the adapter in {folder} belongs to {place}, which is gone. Put it back, or change "
+                "base_model_name_or_path in adapter_config.json."
+            )
+        if not Path(place).is_dir():
             hub.find("checkpoint", place, adapter.revision, f"{folder} is an adapter of it")
         try:
             base = auto.from_pretrained(

@@ -37,6 +37,10 @@ HEADS = {
 """Where each architecture keeps what is fresh; the tiny BERT's checkpoint is saved without its pooler."""
 
 
+REFUSED: set[tuple[str, str]] = set()
+"""Combinations that a method refuses in words, because it finds nothing to train there."""
+
+
 def test_every_architecture_and_method_is_there():
     assert len(tiny.ARCHITECTURES) == len(HEADS) == 13
     assert set(TUNINGS) == set(catalog.names(Tuning.package)) and len(TUNINGS) == 3

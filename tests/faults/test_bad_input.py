@@ -386,3 +386,14 @@ def test_writing_predictions_over_their_input(workplace: Path, complaint: Callab
 def test_writing_predictions_in_an_unknown_format(workplace: Path, complaint: Callable[..., str]) -> None:
     said = complaint("predict", "anywhere", "--file", "train.csv", "--output", "out.xlsx")
     assert "a name ending in .csv, .tsv or .jsonl is needed" in said
+
+
+def test_mistakes_of_every_kind_are_said_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    changes = ["task.txet=a", "training.batch_size=x", "tuning=loar", "model.paht=z"]
+    assert main(["check", "quickstart", *changes]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 5
+    for line, wrong in zip(
+        lines[1:], ("task.txet", "training.batch_size", "tuning = 'loar'", "model.paht"), strict=True
+    ):
+        assert wrong in line

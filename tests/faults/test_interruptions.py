@@ -680,11 +680,10 @@ def test_an_untouched_model_after_all_of_them_is_confirmed(tampered):
 def test_a_fresh_process_that_dies_confirms_nothing(tmp_path, certified, monkeypatch):
     """Whatever an earlier one confirmed."""
     directory = copy_of(certified, tmp_path)
-    killed = subprocess.CompletedProcess([], -signal.SIGKILL, "", "")
-    monkeypatch.setattr(certificate.subprocess, "run", lambda *words, **more: killed)
+    monkeypatch.setattr(certificate.sys, "executable", shutil.which("false"))
     assert quietly("certify", str(directory.path))[0] == 1
     assert directory.status == "uncertified"
-    assert directory.read_report()["certificate"]["reasons"] == ["the fresh process failed: exit code -9"]
+    assert directory.read_report()["certificate"]["reasons"] == ["the fresh process failed: exit code 1"]
 
 
 def test_a_model_that_is_no_longer_confirmed_has_a_card_that_says_so(tampered):

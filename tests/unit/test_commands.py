@@ -332,7 +332,7 @@ def test_check_shows_parameters_loss_and_estimate(checked, trained):
     assert f"{parameters['trainable']:,} of {parameters['total']:,} parameters trained (100.00 %)" in checked[0]
     assert "one step works, its loss is 0." in checked[0]
     assert "2 steps on" in checked[0]
-    assert "in fp32: about" in checked[0]
+    assert "in fp32: training and scoring about" in checked[0]
     assert "peak memory about" in checked[0]
 
 
