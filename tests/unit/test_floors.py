@@ -10,7 +10,18 @@ import finetune
 
 FLOORS = (
     ("errors",),
-    ("randomness", "quiet", "hub", "interruption", "tokens", "metrics", "statistics", "catalog", "environment"),
+    (
+        "randomness",
+        "quiet",
+        "hub",
+        "interruption",
+        "tokens",
+        "metrics",
+        "statistics",
+        "catalog",
+        "environment",
+        "complaints",
+    ),
     ("config",),
     ("data", "tasks", "tuning", "batching"),
     ("recipe", "schema"),
