@@ -54,14 +54,12 @@ def kill_when(recipe: Recipe, folder: Path, due: Callable[[], bool]) -> bool:
             return False
 
 
-def writing_a_checkpoint(folder: Path) -> Callable[[], bool]:
-    """Whether a checkpoint is half written at this very moment."""
+def writing_a_checkpoint(folder: Path, step: int) -> Callable[[], bool]:
+    """Whether a checkpoint of that step, or a later one, is half written at this very moment."""
 
     def due() -> bool:
-        for checkpoints in folder.glob("*/*/checkpoints"):
-            if any(path.name.endswith(checkpoint.UNFINISHED) for path in checkpoints.iterdir()):
-                return True
-        return False
+        unfinished = folder.glob(f"*/*/checkpoints/step-*{checkpoint.UNFINISHED}")
+        return any(int(path.name[5:13]) >= step for path in unfinished)
 
     return due
 
