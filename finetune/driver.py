@@ -85,7 +85,7 @@ class Driver:
 
     def drive(self) -> bool:
         """Make all steps that are left; False if the run was asked to stop and has saved where it stands."""
-        if not self.position.scored and not self._score(self._save):
+        if not self.position.scored and not self._score():
             return False
         if self._patience_is_over():
             return True
@@ -98,38 +98,30 @@ class Driver:
             self.position.step,
             self.interrupted,
         )
-        with self.directory.metrics.open("a", encoding="utf-8") as file:
-
-            def write(line: dict[str, Any]) -> None:
-                if self.compute.first:
-                    file.write(json.dumps(line) + "\n")
-
-            def save() -> None:
-                file.flush()
-                os.fsync(file.fileno())  # before a checkpoint counts on its size
+        for step in made:
+            self._log(_line(step))
+            due = step.number == self.prepared.steps or _due(self.training.evaluate_every, step)
+            self.position = replace(self.position, step=step.number, scored=not due)
+            self.watcher.stepped(step)
+            if step.stop:
                 self._save()
-
-            for step in made:
-                write(_line(step))
-                self.position = replace(self.position, step=step.number, scored=True)
-                self.watcher.stepped(step)
-                last = step.number == self.prepared.steps
-                due = last or _due(self.training.evaluate_every, step)
-                if due:
-                    self.position = replace(self.position, scored=False)
-                if step.stop:
-                    save()
-                    return last and self.position.scored
-                if due and not self._score(save, write):
-                    return False
-                if not due and _due(self.training.save_every, step):
-                    save()
-                if self._patience_is_over():
-                    self.watcher.note(f"No better score in {self.position.waited} scorings: stopping early")
-                    return True
+                return False
+            if due and not self._score():
+                return False
+            if not due and _due(self.training.save_every, step):
+                self._save()
+            if self._patience_is_over():
+                self.watcher.note(f"No better score in {self.position.waited} scorings: stopping early")
+                return True
         return True
 
-    def _score(self, save: Callable[[], None], write: Callable[[dict[str, Any]], None] | None = None) -> bool:
+    def _log(self, line: dict[str, Any]) -> None:
+        """Add a line to metrics.jsonl."""
+        if self.compute.first:
+            with self.directory.metrics.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def _score(self) -> bool:
         """Score the validation split and save; False if that was interrupted, with the scoring still due."""
         check_finite(self.trainee.module)
         task = self.prepared.recipe.task
@@ -144,7 +136,7 @@ class Driver:
                 interrupted=self.interrupted if self.compute.processes == 1 else lambda: False,
             )
         except KeyboardInterrupt:
-            save()
+            self._save()
             return False
         assert done.statistics is not None
         self.latest = (self.position.step, done)
@@ -153,23 +145,20 @@ class Driver:
         value, before = found[first.name], self.position.best_value
         ahead = before is None or math.isnan(before) or (value > before if first.higher_is_better else value < before)
         better = ahead and (before is None or not math.isnan(value))
-        line = {"step": self.position.step, "validation": found}
-        if write is not None:
-            write(line)
-        elif self.compute.first:
-            with self.directory.metrics.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+        self._log({"step": self.position.step, "validation": found})
         best = {"best_step": self.position.step, "best_value": value, "waited": 0}
         changes = best if better else {"waited": self.position.waited + 1}
         self.position = replace(self.position, scored=True, **changes)
-        save()
+        self._save()
         self.watcher.scored(self.position.step, found, better)
         return True
 
     def _save(self) -> None:
         """Write a checkpoint, then delete those that are no longer needed."""
         if self.compute.first:
-            size = self.directory.metrics.stat().st_size
+            with self.directory.metrics.open("rb") as file:
+                os.fsync(file.fileno())  # before a checkpoint counts on its size
+                size = os.fstat(file.fileno()).st_size
             self.position = replace(self.position, metrics_size=size, processes=self.compute.processes)
             checkpoint.save(self.directory.checkpoints, self.trainee, self.position)
             checkpoint.prune(self.directory.checkpoints, self.training.keep, self.position.best_step)

@@ -96,7 +96,8 @@ def resume(path: str | Path, watcher: Watcher | None = None, certified: bool = T
     directory = RunDirectory(Path(path))
     recipe = load_recipe(str(path))
     if directory.status == "complete":
-        return Result(directory.path, directory.read_report())
+        speaks = os.environ.get("RANK", "0") == "0"
+        return Result(directory.path, directory.read_report(), speaks)
     with quiet_libraries():
         here = _join(recipe)
         prepared = prepare(recipe, here.device.type)

@@ -29,7 +29,7 @@ from finetune.recipe import load_recipe
 from finetune.run_directory import RunDirectory
 from finetune.training import checkpoint
 from tests.support.killed import fingerprint
-from tests.support.rows import reviews
+from tests.support.rows import reviews, write_csv
 
 STEPS, LONG = 12, 200
 PATIENCE = 60.0
@@ -59,9 +59,7 @@ def few_resamples(monkeypatch):
 def write_recipe(folder: Path, model: str, validation: int = 12, **fields) -> Path:
     """Rows and a recipe of them in a folder; returns the recipe's file."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, rows in {"train": reviews(64), "validation": reviews(validation, seed=1)}.items():
-        table = "".join(f"{row['text']},{row['label']}\n" for row in rows)
-        (folder / f"{name}.csv").write_text("text,label\n" + table, "utf-8")
+    write_csv(folder, train=reviews(64), validation=reviews(validation, seed=1))
     usual = {
         "name": "reviews",
         "task": {"type": "classification", "score": ["accuracy"]},

@@ -26,7 +26,7 @@ from finetune.run_directory import RunDirectory
 from finetune.training import checkpoint
 from tests.support.killed import fingerprint
 from tests.support.launch import ROOT, two_processes
-from tests.support.rows import reviews
+from tests.support.rows import reviews, write_csv
 
 STEPS = 24
 LIMIT = 1e-5
@@ -47,9 +47,7 @@ def write_recipe(folder: Path, model: str, **fields) -> Path:
     config = json.loads((folder / "model" / "config.json").read_text("utf-8"))
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (folder / "model" / "config.json").write_text(json.dumps(config), "utf-8")
-    for name, rows in {"train": reviews(61), "validation": reviews(21, seed=1)}.items():
-        table = "".join(f"{row['text']},{row['label']}\n" for row in rows)
-        (folder / f"{name}.csv").write_text("text,label\n" + table, "utf-8")
+    write_csv(folder, train=reviews(61), validation=reviews(21, seed=1))
     usual = {
         "name": "reviews",
         "task": {"type": "classification", "score": ["accuracy"]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 from tests.support.tiny import WORDS
 
@@ -19,6 +20,13 @@ def reviews(count: int, seed: int = 0, longest: int = 12) -> list[dict[str, str]
         words.insert(generator.randint(0, len(words)), generator.choice(sorted(GOOD if label == "good" else BAD)))
         rows.append({"text": " ".join(words), "label": label})
     return rows
+
+
+def write_csv(folder: Path, **splits: list[dict[str, str]]) -> None:
+    """Reviews as NAME.csv files."""
+    for name, rows in splits.items():
+        table = "".join(f"{row['text']},{row['label']}\n" for row in rows)
+        (folder / f"{name}.csv").write_text("text,label\n" + table, "utf-8")
 
 
 def copies(count: int, seed: int = 0) -> list[dict[str, str]]:
