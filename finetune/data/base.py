@@ -18,6 +18,7 @@ from finetune.data.table import Rows
 from finetune.errors import DataError, listing, nearest
 
 SPLITS = ("train", "validation", "test")
+"""The splits that every source may have; some have further ones, which are scored like `test`."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Data(Choice, ABC):
 
         Args:
             inputs: Columns that every split must have.
-            targets: Columns that training and validation must have; a test split may lack them. The first stratifies.
+            targets: Columns that training and validation must have; other splits may lack them. The first stratifies.
 
         Raises:
             DataError: A column or a split is missing.
@@ -97,7 +98,7 @@ class Data(Choice, ABC):
             if len(rows) == 0:
                 problems.append(f"{rows.origin} holds no rows.")
                 continue
-            for column in (*inputs, *(() if name == "test" else targets)):
+            for column in (*inputs, *(targets if name in ("train", "validation") else ())):
                 if column.name not in rows.columns:
                     problems.append(
                         f"{rows.origin} has no column {column.name!r} ({column.purpose}). "
@@ -118,7 +119,7 @@ class Data(Choice, ABC):
         if self.limit is not None and self.limit < len(splits["train"]):
             chosen = random.Random(f"limit {self.seed}").sample(range(len(splits["train"])), self.limit)
             splits["train"] = splits["train"].select(sorted(chosen))
-        return {name: splits[name] for name in SPLITS if name in splits}
+        return {name: splits[name] for name in dict.fromkeys((*SPLITS, *splits)) if name in splits}
 
 
 def _absent(rows: Rows, column: str) -> str:

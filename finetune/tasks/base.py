@@ -13,6 +13,7 @@ from pydantic import PositiveInt
 from finetune.config import Choice
 from finetune.data.base import Column
 from finetune.data.table import Rows
+from finetune.errors import RecipeError
 
 if TYPE_CHECKING:
     from torch import Tensor, device, nn
@@ -89,8 +90,13 @@ class Task(Choice, ABC):
     baseline_name: ClassVar[str]
     """What the trivial baseline does, in a few words."""
 
+    target_name: ClassVar[str] = "targets"
+    """What a row may lose to `max_length`, in the plural: entities, answers."""
+
     max_length: PositiveInt | None = None
-    """Most tokens of a feature; longer ones are cut. None: what the model takes, at most 512."""
+    """Most tokens of a feature; longer ones are cut, or become several. None: what the model takes, at most 512."""
+    evaluate_modules: tuple[str, ...] = ()
+    """Further scores, by modules of the `evaluate` library: a name on the Hub, or a local folder or file."""
 
     @abstractmethod
     def metrics(self) -> tuple[Metric, ...]:
@@ -111,6 +117,10 @@ class Task(Choice, ABC):
         Raises:
             DataError: The rows cannot be learned from.
         """
+
+    def aligned(self, config: PretrainedConfig) -> Self:
+        """The resolved task with its outputs in the order that a checkpoint's own head gives them, by their names."""
+        return self
 
     @abstractmethod
     def check(self, rows: Rows) -> None:
@@ -136,7 +146,9 @@ class Task(Choice, ABC):
 
         Always there: `row` (position in `rows`), `window` (number within its row), `length` (tokens) and `weight`
         (in the loss). The rest is the task's own: token ids, targets, offsets. No feature holds parts of two rows.
-        `whole`, where a row is one feature, is its length without the limit, by which cut rows are counted.
+        By these columns what a limit costs is counted, each said at a row's first window and 0 at the others:
+        `whole`, the row's length without the limit; and for rows of several windows, `held`, `lost` and `longest`: its
+        targets that a window holds, those that none does, and how many tokens the longest needs beside each other.
 
         Args:
             rows: Columns of the data.
@@ -194,6 +206,22 @@ class Task(Choice, ABC):
     @abstractmethod
     def aggregate(self, statistics: np.ndarray, weights: np.ndarray) -> dict[str, float]:
         """The scores of `(rows, k)` statistics, each row counted `weights` times, `(rows,)`."""
+
+    def per_class(self, statistics: np.ndarray) -> dict[str, dict[str, float]]:
+        """Class -> precision, recall, f1 and support, of `(rows, k)` statistics; empty where there are no classes."""
+        return {}
+
+    def doubts(self, statistics: np.ndarray, baseline: np.ndarray) -> list[str]:
+        """What looks wrong with a model or with its labels, in sentences, from its statistics and the baseline's."""
+        return []
+
+    def exchanged(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> tuple[list[Any], list[Any]]:
+        """Predictions and references as the modules of `evaluate` for this task take them.
+
+        Raises:
+            RecipeError: No module could take them.
+        """
+        raise RecipeError(f"task.evaluate_modules: {self.kind()} has nothing that such a module could score.")
 
     def agree(self, first: dict[str, Any], second: dict[str, Any], tolerance: float) -> bool:
         """Whether two predictions of a row are the same but for rounding."""

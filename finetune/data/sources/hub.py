@@ -42,11 +42,15 @@ class Hub(Data):
     test: str | None = "test"
     """Name of the test split; None: none. It may be absent."""
 
+    more: dict[str, str] = {}
+    """Further splits, scored at the end where they have targets: name here -> name at the source, as
+    `validation_mismatched`, or `SUBSET/SPLIT` for one of another subset."""
+
     _commit: str | None = PrivateAttr(default=None)
 
     def read(self) -> dict[str, Rows]:
         """The splits named, as far as they exist."""
-        found = self._from_folder(Path(self.path)) if self.path is not None else self._from_hub()
+        found = self._subset(self.config)
         splits = {}
         for split in ("train", "validation", "test"):
             name = getattr(self, split)
@@ -55,6 +59,13 @@ class Hub(Data):
             elif name is not None and split != "test" and not (split == "validation" and self.holdout is not None):
                 where = self.path or self.id
                 raise DataError(f"{where} has no split {name!r} (data.{split}). {nearest(name, found)}")
+        for name, where in self.more.items():
+            subset, _, split = where.rpartition("/")
+            others = self._subset(subset) if subset else found
+            if split in others:
+                splits[name] = replace(others[split], split=name)
+            elif self.path is None:
+                raise DataError(f"{self.id} has no split {where!r} (data.more.{name}). {nearest(split, others)}")
         if self.train == self.validation and self.holdout is None:
             raise DataError("data.train and data.validation name the same split; set data.holdout, for example to 0.2.")
         return splits
@@ -67,11 +78,15 @@ class Hub(Data):
         """The commit that the Hub answered with."""
         return {self.id: self._commit} if self._commit else {}
 
-    def _from_folder(self, folder: Path) -> dict[str, Rows]:
+    def _subset(self, config: str | None) -> dict[str, Rows]:
+        """All splits of a subset."""
+        return self._from_folder(Path(self.path), config) if self.path is not None else self._from_hub(config)
+
+    def _from_folder(self, folder: Path, config: str | None) -> dict[str, Rows]:
         if not folder.is_dir():
             raise DataError(f"data.path: the folder {folder} does not exist.")
         if self.reader is not None:
-            return official.reader(self.reader)(folder, self.config)
+            return official.reader(self.reader)(folder, config)
         found = {}
         for name in filter(None, (self.train, self.validation, self.test)):
             files = sorted(path for path in folder.glob(f"{name}.*") if suffix(path))
@@ -81,12 +96,12 @@ class Hub(Data):
                 found[name] = read_files(files, name, Options())
         return found
 
-    def _from_hub(self) -> dict[str, Rows]:
+    def _from_hub(self, config: str | None) -> dict[str, Rows]:
         found = hub.find("dataset", self.id, self.revision, "use its files in a folder with data.path=FOLDER")
         from datasets import load_dataset_builder
 
         try:
-            builder = load_dataset_builder(self.id, self.config, revision=found.commit)
+            builder = load_dataset_builder(self.id, config, revision=found.commit)
             if builder.hash != found.commit:  # the library took what it had in its cache
                 raise DataError(found.offline or f"the dataset {self.id!r} cannot be loaded at commit {found.commit}.")
             builder.download_and_prepare()
@@ -99,7 +114,7 @@ class Hub(Data):
         self._commit = found.commit
         rows = {}
         for name, dataset in loaded.items():
-            key = (self.id, self.config, name, dataset._fingerprint)
+            key = (self.id, config, name, dataset._fingerprint)
 
             def write(target: Path, name: str = name, dataset: Dataset = dataset) -> None:
                 table.write(table.named_records(dataset), name, target)
