@@ -20,7 +20,7 @@ demo: $(VENV)/.demo          ## fine-tune the embedded default, offline, and pri
 	$(BIN)/finetune run quickstart
 
 test: lint types             ## lint, types and the default suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

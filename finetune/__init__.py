@@ -18,10 +18,15 @@ _HOMES = {
     "LoRA": "finetune.tuning.lora",
     "Model": "finetune.recipe",
     "ModelError": "finetune.errors",
+    "MultiLabel": "finetune.tasks.multi_label",
+    "MultipleChoice": "finetune.tasks.multiple_choice",
+    "QuestionAnswering": "finetune.tasks.question_answering",
     "Recipe": "finetune.recipe",
     "RecipeError": "finetune.errors",
+    "Regression": "finetune.tasks.regression",
     "Result": "finetune.experiment",
     "RunError": "finetune.errors",
+    "TokenClassification": "finetune.tasks.token_classification",
     "Training": "finetune.recipe",
     "load": "finetune.predict",
     "run": "finetune.experiment",
@@ -38,10 +43,15 @@ __all__ = [
     "LoRA",
     "Model",
     "ModelError",
+    "MultiLabel",
+    "MultipleChoice",
+    "QuestionAnswering",
     "Recipe",
     "RecipeError",
+    "Regression",
     "Result",
     "RunError",
+    "TokenClassification",
     "Training",
     "load",
     "run",
@@ -54,6 +64,11 @@ if TYPE_CHECKING:
     from finetune.predict import load
     from finetune.recipe import Model, Recipe, Training
     from finetune.tasks.classification import Classification
+    from finetune.tasks.multi_label import MultiLabel
+    from finetune.tasks.multiple_choice import MultipleChoice
+    from finetune.tasks.question_answering import QuestionAnswering
+    from finetune.tasks.regression import Regression
+    from finetune.tasks.token_classification import TokenClassification
     from finetune.tuning.frozen import Frozen
     from finetune.tuning.full import Full
     from finetune.tuning.lora import LoRA

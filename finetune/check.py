@@ -11,6 +11,7 @@ import numpy as np
 
 from finetune import batching
 from finetune.compute import compute
+from finetune.ledger import losses
 from finetune.preparation import Prepared, prepare
 from finetune.quiet import quiet_libraries
 from finetune.recipe import Recipe
@@ -42,7 +43,7 @@ class Checked:
         targets: Target -> training rows, the most frequent first; empty where nearly every row has its own.
         lengths: (shortest, longest, features) of each bin of token counts of the training split.
         limit: Most tokens of a feature.
-        truncated: Training features that are cut.
+        losses: What the limit costs, in sentences; empty: nothing.
         empty: Training rows without any text.
         trainable, total: Numbers of parameters.
         steps: Optimizer steps.
@@ -58,7 +59,7 @@ class Checked:
     targets: dict[str, int]
     lengths: list[tuple[int, int, int]]
     limit: int
-    truncated: int
+    losses: list[str]
     empty: int
     trainable: int
     total: int
@@ -111,7 +112,7 @@ def _check(recipe: Recipe) -> Checked:
         targets=_targets(prepared),
         lengths=_histogram(features.lengths),
         limit=prepared.encoder.limit,
-        truncated=features.truncated(prepared.encoder.limit),
+        losses=losses(prepared),
         empty=_empty(prepared),
         trainable=built.trainable,
         total=built.total,

@@ -14,6 +14,8 @@ from finetune.check import Checked
 from finetune.driver import Watcher
 from finetune.training.loop import Step
 
+MOST_CLASSES = 30
+"""Classes of a table that a person still reads; all of them are in the report."""
 PLAIN_SECONDS = 10.0
 """Seconds between two plain lines."""
 
@@ -109,6 +111,18 @@ def scores_table(scores: dict[str, dict[str, dict[str, float]]], baseline: str) 
     return table
 
 
+def print_classes(console: Console, report: dict[str, Any], split: str = "validation") -> None:
+    """Precision, recall, F1 and support of every class of a split, where there are more than two and not too many."""
+    classes = report.get("per_class", {}).get(split, {})
+    if not 2 < len(classes) <= MOST_CLASSES:
+        return
+    table = Table(f"{split}, by class", "precision", "recall", "f1", "support")
+    for name, score in classes.items():
+        values = (f"{score[key]:.4f}" for key in ("precision", "recall", "f1"))
+        table.add_row(escape(name), *values, f"{score['support']:,.0f}")
+    console.print(table)
+
+
 def result_lines(report: dict[str, Any], directory: str) -> list[str]:
     """What a person wants to know of a finished run, besides the scores."""
     parameters, certificate = report["parameters"], report["certificate"]
@@ -121,6 +135,8 @@ def result_lines(report: dict[str, Any], directory: str) -> list[str]:
     if report["scorings"] > 1:
         chosen = f"the checkpoint was chosen on these rows (step {report['best_step']}, best of {report['scorings']})"
         lines.append(f"This score is somewhat optimistic: {chosen}; a test split gives an unbiased one")
+    lines += [f"LOOK AT THIS: {doubt}" for doubt in report.get("doubts", [])]
+    lines += [f"Cut, {text}" for text in report.get("losses", [])]
     if certificate and certificate["holds"]:
         difference = f"largest difference of a logit {certificate['largest_difference']:.1e}"
         lines.append(
@@ -151,10 +167,12 @@ def print_check(console: Console, checked: Checked) -> None:
         _bars(console, list(checked.targets.items())[:20])
         if len(checked.targets) > 20:
             console.print(f"  ... and {len(checked.targets) - 20} more")
-    console.print(
-        f"\nTokens of the training rows (limit {checked.limit}, {checked.truncated:,} rows are cut):", highlight=False
-    )
+    several = sum(count for *_, count in checked.lengths) > checked.rows["train"]
+    what = "windows of the training rows" if several else "training rows"
+    console.print(f"\nTokens of the {what} (limit {checked.limit}):", highlight=False)
     _bars(console, [(f"{low} to {high}", count) for low, high, count in checked.lengths])
+    for text in checked.losses:
+        console.print(f"Cut, {text}", highlight=False, soft_wrap=True)
     share = 100 * checked.trainable / checked.total
     console.print(
         f"\n{checked.trainable:,} of {checked.total:,} parameters trained ({share:.2f} %); "

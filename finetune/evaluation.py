@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from finetune import batching, statistics, tokens
+from finetune import batching, modules, statistics, tokens, units, windows
 from finetune.compute import Compute
 from finetune.data import cache
 from finetune.data import features as feature_store
@@ -63,7 +63,8 @@ class Encoder:
 
 def _code_digest(kind: type[Task]) -> str:
     """Of the files that say how a task encodes, so that features made by other code are never taken from the cache."""
-    files = [inspect.getfile(member) for member in kind.__mro__ if issubclass(member, Task)] + [tokens.__file__]
+    files = [inspect.getfile(member) for member in kind.__mro__ if issubclass(member, Task)]
+    files += [tokens.__file__, windows.__file__, units.__file__]
     try:
         return cache.digest(*(cache.file_digest(Path(file)) for file in files))
     except OSError:  # a class that stands in no file, as one of a notebook's cell
@@ -173,19 +174,55 @@ def evaluate(
     return Evaluation(raw, predictions, encoder.task.measure(predictions, rows) if labelled else None)
 
 
+def labelled(task: Task, rows: Rows) -> bool:
+    """Whether rows have targets, so that they can be scored."""
+    names = [column.name for column in task.targets()]
+    return all(name in rows.columns and any(v not in (None, "") for v in rows.column(name)) for name in names)
+
+
 def scores(task: Task, measured: np.ndarray) -> dict[str, float]:
     """Metric -> value."""
     return task.aggregate(measured, np.ones(len(measured)))
 
 
-def report(task: Task, measured: np.ndarray, baseline: np.ndarray) -> dict[str, dict[str, float]]:
-    """Metric -> value, the ends of its 95 % interval, and the trivial baseline's value."""
+@dataclass(frozen=True)
+class Scored:
+    """What a report says of a split.
+
+    Attributes:
+        scores: Metric -> value, the ends of its 95 % interval, and the trivial baseline's value.
+        per_class: Class -> precision, recall, f1 and support.
+        doubts: What looks wrong, in sentences.
+    """
+
+    scores: dict[str, dict[str, float]]
+    per_class: dict[str, dict[str, float]]
+    doubts: list[str]
+
+
+def score(task: Task, train: Rows, rows: Rows, predictions: list[dict[str, Any]]) -> Scored:
+    """Score predictions of a split beside those of the trivial baseline.
+
+    Args:
+        task: Resolved.
+        train: What the baseline learns from.
+        rows: The split, labelled.
+        predictions: One a row.
+    """
+    usual = task.baseline(train, rows)
+    measured, baseline = task.measure(predictions, rows), task.measure(usual, rows)
     values, plain = scores(task, measured), scores(task, baseline)
     intervals = statistics.bootstrap(measured, task.aggregate)
-    return {
+    found = {
         name: {"value": value, "low": intervals[name][0], "high": intervals[name][1], "baseline": plain[name]}
         for name, value in values.items()
     }
+    if task.evaluate_modules:
+        own = modules.score(task.evaluate_modules, *task.exchanged(predictions, rows))
+        usual_values = modules.score(task.evaluate_modules, *task.exchanged(usual, rows), resamples=0)
+        for name, (value, low, high) in own.items():
+            found[name] = {"value": value, "low": low, "high": high, "baseline": usual_values[name][0]}
+    return Scored(found, task.per_class(measured), task.doubts(measured, baseline))
 
 
 def prediction_lines(

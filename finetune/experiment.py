@@ -197,10 +197,10 @@ def _evaluate(directory: RunDirectory, split: str) -> dict[str, Any]:
     if split not in splits:
         raise DataError(f"there is no split {split!r}. {nearest(split, splits)}")
     rows = splits[split]
-    columns = [column.name for column in task.targets()]
-    if any(name not in rows.columns or all(v in (None, "") for v in rows.column(name)) for name in columns):
+    if not evaluation.labelled(task, rows):
+        columns = listing(column.name for column in task.targets())
         raise DataError(
-            f"the {split} split has no {listing(columns)}, so it cannot be scored; predict it with: "
+            f"the {split} split has no {columns}, so it cannot be scored; predict it with: "
             f"finetune predict {directory.path} --file FILE --output FILE"
         )
     task.check(rows)
@@ -220,11 +220,13 @@ def _evaluate(directory: RunDirectory, split: str) -> dict[str, Any]:
             predictor.recipe.training.batch_tokens,
             decisions=predictor.decisions,
         )
-        assert done.statistics is not None
-        baseline = task.measure(task.baseline(splits["train"], rows), rows)
-        found = evaluation.report(task, done.statistics, baseline)
+        found = evaluation.score(task, splits["train"], rows, done.predictions)
+        for doubt in found.doubts:
+            log.warning("%s", doubt)
         lines = evaluation.prediction_lines(task, rows, done.predictions, labelled=True)
         write_lines(directory.predictions(split), lines)
         report = directory.read_report()
-        write_json(directory.report, {**report, "scores": {**report["scores"], split: found}})
-    return found
+        for part, value in (("scores", found.scores), ("per_class", found.per_class)):
+            report[part] = {**report.get(part, {}), split: value}
+        write_json(directory.report, report)
+    return found.scores

@@ -9,8 +9,11 @@ import torch
 
 from finetune import artefact, evaluation
 from finetune.certificate import certify, record
+from finetune.compute import Compute
+from finetune.data.base import SPLITS
 from finetune.driver import Driver
 from finetune.environment import environment
+from finetune.ledger import ledgers, losses
 from finetune.model import Built
 from finetune.preparation import Prepared
 from finetune.run_directory import (
@@ -65,20 +68,25 @@ def finish(
         )
     decisions = task.calibrate(done.raw, rows)
     predictions = task.decide(done.raw, decisions)
-    measured = task.measure(predictions, rows)
+    predicted = {"validation": predictions, **_further(prepared, trainee, here, decisions)}
     if not here.first:
         here.wait()
         return directory.read_report()
-    baseline = task.measure(task.baseline(prepared.splits["train"], rows), rows)
-    scores = {"validation": evaluation.report(task, measured, baseline)}
+    train = prepared.splits["train"]
+    scored = {name: evaluation.score(task, train, prepared.splits[name], found) for name, found in predicted.items()}
+    for doubt in (doubt for found in scored.values() for doubt in found.doubts):
+        log.warning("%s", doubt)
     seconds = {"scoring": round(time.perf_counter() - began, 2), **driver.seconds()}
-    lines = evaluation.prediction_lines(task, rows, predictions, labelled=True)
-    write_lines(directory.predictions("validation"), lines)
+    for name, found in predicted.items():
+        lines = evaluation.prediction_lines(task, prepared.splits[name], found, labelled=True)
+        write_lines(directory.predictions(name), lines)
     artefact.save(prepared, trainee, directory, decisions)
     report = {
         "format": FORMAT,
         "status": "uncertified",
-        "scores": scores,
+        "scores": {name: found.scores for name, found in scored.items()},
+        "per_class": {name: found.per_class for name, found in scored.items()},
+        "doubts": [doubt for found in scored.values() for doubt in found.doubts],
         "baseline": task.baseline_name,
         "auto_class": prepared.head.auto,
         "recipe": read_json(directory.recipe),
@@ -87,6 +95,7 @@ def finish(
         "steps": driver.position.step,
         "parameters": {"trainable": built.trainable, "total": built.total},
         "rows": _row_counts(prepared),
+        "losses": losses(prepared),
         "seconds": seconds,
         "peak_memory_bytes": here.peak_memory(),
         "bytes_on_disk": {"model": size_of(directory.model), "checkpoints": size_of(directory.checkpoints)},
@@ -115,6 +124,25 @@ def finish(
     return report
 
 
+def _further(
+    prepared: Prepared, trainee: Trainee, here: Compute, decisions: dict[str, Any]
+) -> dict[str, list[dict[str, Any]]]:
+    """Predictions of the further labelled splits, as MNLI's mismatched one: by name."""
+    found = {}
+    for name, rows in prepared.splits.items():
+        if name not in SPLITS and evaluation.labelled(prepared.recipe.task, rows):
+            found[name] = evaluation.evaluate(
+                trainee.module,
+                prepared.encoder,
+                rows,
+                here,
+                prepared.recipe.training.batch_tokens,
+                decisions=decisions,
+                keep=False,
+            ).predictions
+    return found
+
+
 def confirm(
     directories: list[RunDirectory], code: Sequence[str] = (), interrupted: Callable[[], bool] = lambda: False
 ) -> list[dict[str, Any]]:
@@ -138,10 +166,6 @@ def confirm(
 
 
 def _row_counts(prepared: Prepared) -> dict[str, dict[str, int]]:
-    """Rows of each split, and how many `max_length` cuts where they were encoded."""
-    limit = prepared.encoder.limit
-    counts = {name: {"rows": len(rows)} for name, rows in prepared.splits.items()}
-    scored = prepared.encoder.features(prepared.splits["validation"], "score")
-    for name, features in (("train", prepared.features), ("validation", scored)):
-        counts[name] |= {"features": len(features), "truncated": features.truncated(limit)}
-    return counts
+    """Rows of each split, and what `max_length` costs those that were encoded."""
+    costs = ledgers(prepared)
+    return {name: {"rows": len(rows), **costs.get(name, {})} for name, rows in prepared.splits.items()}

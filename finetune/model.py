@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,11 +41,14 @@ class Built:
     total: int
 
 
-def head_config(checkpoint: Checkpoint, head: Head) -> PretrainedConfig:
-    """The checkpoint's configuration with the head's changes."""
+def head_config(checkpoint: Checkpoint, head: Head, dropout: float | None = None) -> PretrainedConfig:
+    """The checkpoint's configuration with the head's changes, and another dropout everywhere if one is given."""
     config = copy.deepcopy(checkpoint.config)
     for name, value in head.changes.items():
         setattr(config, name, value)
+    for name, value in vars(config).items() if dropout is not None else ():
+        if re.search("dropout|pdrop", name) and not isinstance(value, (bool, str)):
+            setattr(config, name, dropout)
     if config.model_type not in POSITIONS_AFTER_PADDING:  # there it counts positions and cannot be changed
         config.pad_token_id = checkpoint.tokenizer.pad_token_id  # a classifier of a decoder looks for it in the batch
     return config
@@ -67,7 +71,7 @@ def load_weights(
     Raises:
         ModelError: The weights are missing, damaged, or belong to another architecture.
     """
-    config = head_config(checkpoint, head)
+    config = head_config(checkpoint, head, model.dropout)
     dtype = getattr(torch, model.dtype)
     attention = {} if model.attention == "auto" else {"attn_implementation": model.attention}
     torch.manual_seed(derive(seed, "head"))

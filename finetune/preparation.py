@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from finetune import modules
 from finetune.compute import resolve_precision
 from finetune.data import cache
 from finetune.data.features import Features
 from finetune.data.table import Rows
 from finetune.errors import RecipeError
-from finetune.evaluation import Encoder
+from finetune.evaluation import Encoder, labelled
 from finetune.model import Built, build
 from finetune.pretrained import Checkpoint, open_checkpoint, token_limit
 from finetune.recipe import Recipe
@@ -89,9 +90,13 @@ def prepare(recipe: Recipe, device: str) -> Prepared:
     splits = recipe.data.load(recipe.task.inputs(), recipe.task.targets())
     checkpoint = open_checkpoint(recipe.model)
     limit = token_limit(recipe.task, recipe.tuning, checkpoint.config)
-    task = recipe.task.resolve(splits["train"], checkpoint.tokenizer).model_copy(update={"max_length": limit})
-    for name in ("train", "validation"):  # those of a test split may be hidden behind any mark
-        task.check(splits[name])
+    task = recipe.task.resolve(splits["train"], checkpoint.tokenizer).aligned(checkpoint.config)
+    task = task.model_copy(update={"max_length": limit})
+    for name, rows in splits.items():
+        if name != "test" and labelled(task, rows):  # the targets of a test split may be hidden behind any mark
+            task.check(rows)
+    for name in task.evaluate_modules:  # what is wrong with one is said now, not after the training
+        modules.load(name)
     head = task.head(checkpoint.config)
     precision = resolve_precision(recipe.training.precision, device)
     training = recipe.training.model_copy(update={"precision": precision})

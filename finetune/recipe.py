@@ -46,6 +46,9 @@ class Model(Config):
     """Number format of the weights that are trained; activations follow `training.precision`."""
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
     """Attention implementation of the library; `auto` lets it choose."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Share of activations dropped in training, wherever the architecture drops any; None: the checkpoint's. Short
+    trainings of small models often do as well without, and a CPU computes them faster."""
     tokenizer: FilePath | None = None
     """Hub id or folder of another tokenizer; None: the checkpoint's."""
 

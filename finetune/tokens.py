@@ -29,7 +29,7 @@ def tokens(
         Input name -> a list of integers for each row, and how many tokens each row would have without the limit.
     """
     columns = [[str(value) for value in column] for column in texts]
-    if len(columns) == 2 and not _separates(tokenizer):
+    if len(columns) == 2 and not separates(tokenizer):
         columns[1] = [f"\n{text}" for text in columns[1]]  # else nothing would tell where the second text begins
     whole = tokenizer(*columns, add_special_tokens=True, truncation=False, padding=False, verbose=False)
     lengths = [max(1, len(ids)) for ids in whole["input_ids"]]
@@ -48,7 +48,7 @@ def tokens(
     return encoded, lengths
 
 
-def _separates(tokenizer: PreTrainedTokenizerBase) -> bool:
+def separates(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether the tokenizer puts a special token between two texts."""
     return bool(tokenizer.num_special_tokens_to_add(pair=True) > tokenizer.num_special_tokens_to_add(pair=False))
 

@@ -1,34 +1,59 @@
-"""GLUE, the single- and two-sentence classification subsets: sst2, mrpc, rte, cola, qnli, wnli.
+"""GLUE: its nine tasks, a recipe each; `finetune suite glue` runs them all.
 
-finetune run recipes/glue.py:mrpc                                          from the Hub, BERT-base
-finetune run recipes/glue.py:sst2 data.path=FOLDER/SST-2                   the official tsv files instead
-accelerate launch -m finetune run recipes/glue.py:qnli                     every GPU of this machine
-finetune run recipes/glue.py:rte tuning=lora                               adapters only, at LoRA's own rate
+    finetune run recipes/glue.py:mrpc                            from the Hub, BERT-base
+    finetune run recipes/glue.py:sst2 data.path=FOLDER           the official tsv files instead: FOLDER/SST-2 and so on
+    finetune suite recipes/glue.py --out glue                    all nine: one table, the average, glue/submission.zip
+    finetune suite recipes/glue.py --only mrpc,rte tuning=lora   some of them, adapters only, at LoRA's own rate
+    accelerate launch -m finetune suite recipes/glue.py          every GPU of this machine
+
+Where there is no training file: data.train=validation data.holdout=0.5
+
+Measured:
+Published (bert-base-cased, validation rows, 3 epochs but for MRPC and WNLI 5; README of the transformers examples for
+text classification): CoLA Matthews 56.5, SST-2 92.3, MRPC F1 88.9 and accuracy 84.1, STS-B Pearson 88.6 and Spearman
+88.5, QQP accuracy 90.7 and F1 87.5, MNLI matched 83.9 and mismatched 84.1, QNLI 90.7, RTE 65.7, WNLI 56.3.
 """
 
-from finetune import Classification, Data, Full, Recipe, Training
+from typing import Any
 
-BERT = "google-bert/bert-base-cased"
+from finetune import Classification, Data, Full, Recipe, Regression, Training
+from finetune.tasks.base import Task
+
+suite = "glue"
+
+PAIR = ("sentence1", "sentence2")
+ENTAILMENT = ("entailment", "not_entailment")
+INFERENCE = ("entailment", "neutral", "contradiction")
+MNLI = {
+    "validation": "validation_matched",
+    "test": "test_matched",
+    "more": {"validation_mismatched": "validation_mismatched", "test_mismatched": "test_mismatched", "ax": "ax/test"},
+}
 
 
-def _recipe(subset: str, text: str | tuple[str, str], labels: tuple[str, str], score: tuple[str, ...]) -> Recipe:
+def _recipe(subset: str, task: Task, **data: Any) -> Recipe:
     return Recipe(
         name=f"glue-{subset}",
-        task=Classification(text=text, labels=labels, score=score, max_length=128),
-        data=Data.hub("nyu-mll/glue", subset, reader="glue"),
-        model=BERT,
+        task=task.model_copy(update={"max_length": 128}),
+        data=Data.hub("nyu-mll/glue", subset, reader="glue", **data),
+        model="google-bert/bert-base-cased",
         tuning=Full(learning_rate=2e-5),
         training=Training(epochs=3, batch_size=32),
     )
 
 
-ENTAILMENT = ("entailment", "not_entailment")
+def _classes(text: str | tuple[str, str], labels: tuple[str, ...], *score: str) -> Task:
+    return Classification(text=text, labels=labels, score=score or ("accuracy",))
+
 
 recipes = {
-    "sst2": _recipe("sst2", "sentence", ("negative", "positive"), ("accuracy",)),
-    "mrpc": _recipe("mrpc", ("sentence1", "sentence2"), ("not_equivalent", "equivalent"), ("accuracy", "f1")),
-    "rte": _recipe("rte", ("sentence1", "sentence2"), ENTAILMENT, ("accuracy",)),
-    "cola": _recipe("cola", "sentence", ("unacceptable", "acceptable"), ("matthews", "accuracy")),
-    "qnli": _recipe("qnli", ("question", "sentence"), ENTAILMENT, ("accuracy",)),
-    "wnli": _recipe("wnli", ("sentence1", "sentence2"), ("not_entailment", "entailment"), ("accuracy",)),
+    "cola": _recipe("cola", _classes("sentence", ("unacceptable", "acceptable"), "matthews", "accuracy")),
+    "sst2": _recipe("sst2", _classes("sentence", ("negative", "positive"))),
+    "mrpc": _recipe("mrpc", _classes(PAIR, ("not_equivalent", "equivalent"), "accuracy", "f1")),
+    "stsb": _recipe("stsb", Regression(text=PAIR, score=("pearson", "spearman"), clip=(0, 5))),
+    "qqp": _recipe("qqp", _classes(("question1", "question2"), ("not_duplicate", "duplicate"), "accuracy", "f1")),
+    "mnli": _recipe("mnli", _classes(("premise", "hypothesis"), INFERENCE), **MNLI),
+    "qnli": _recipe("qnli", _classes(("question", "sentence"), ENTAILMENT)),
+    "rte": _recipe("rte", _classes(PAIR, ENTAILMENT)),
+    "wnli": _recipe("wnli", _classes(PAIR, ("not_entailment", "entailment"))),
 }

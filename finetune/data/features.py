@@ -47,11 +47,12 @@ class Features:
         """What an output is known by: row and window."""
         return int(self.rows[index]), int(self.windows[index])
 
-    def truncated(self, limit: int) -> int:
-        """Features that had more tokens than the limit, where the task counts them."""
-        if "whole" not in self.table.column_names:
-            return 0
-        return int((self.table.data.column("whole").to_numpy() > limit).sum())
+    def column(self, name: str) -> np.ndarray | None:
+        """A column of numbers, `(features,)`; None where the task has none of that name."""
+        if name not in self.table.column_names:
+            return None
+        values: np.ndarray = self.table.data.column(name).to_numpy()
+        return values
 
 
 def encode(rows: Rows, encoder: Encode, key: tuple[object, ...] | None) -> Features:

@@ -1,4 +1,4 @@
-"""Reading one file into `(line, values)` records: csv, tsv, json, jsonl, parquet, each also as .gz."""
+"""Reading one file into `(line, values)` records: csv, tsv, json, jsonl, parquet, CoNLL columns, each also as .gz."""
 
 from __future__ import annotations
 
@@ -10,30 +10,37 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
+from finetune.data.layouts import conll, squad
 from finetune.errors import DataError, listing, nearest
 
 Record = tuple[int, dict[str, Any]]
 
-SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet")
+COLUMN_SUFFIXES = (".conll", ".iob", ".bio", ".bioes")
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", *COLUMN_SUFFIXES)
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a delimited file is written.
+    """How a file is written, as far as its name does not tell.
 
     Attributes:
-        delimiter: One character; None: a comma for csv, a tab for tsv.
-        quoting: Whether `"` quotes a field; None: yes for csv, no for tsv.
-        header: Column names of a file whose first line is already data; None: the first line names the columns.
+        delimiter: One character; None: a comma for csv, a tab for tsv; in CoNLL columns a tab where there is one, else
+            spaces.
+        quoting: Whether `"` quotes a field; None: yes for csv, no for tsv; in CoNLL columns nothing quotes.
+        header: Column names of a file whose first line is already data; None: the first line names the columns; in
+            CoNLL columns `words` come first and `tags` last.
         field: Name of the list that holds the rows of a json file; None: the file is the list, or has one list.
+        layout: What the name would end in if it told the format: `conll`, or `jsonl` for lines under the name of json,
+            which otherwise are only told from one object where there are several; None: the name tells.
     """
 
     delimiter: str | None = None
     quoting: bool | None = None
     header: tuple[str, ...] | None = None
     field: str | None = None
+    layout: Literal["conll", "jsonl"] | None = None
 
 
 def suffix(path: Path) -> str:
@@ -42,20 +49,22 @@ def suffix(path: Path) -> str:
 
 
 def read(path: Path, options: Options) -> Iterator[Record]:
-    """Records of a file; `line` is the line in the file (csv, tsv, jsonl) or the row's number, from 1.
+    """Records of a file; `line` is the line in the file (csv, tsv, jsonl, CoNLL columns) or the row's number, from 1.
 
     Raises:
         DataError: The file is missing, empty, of an unknown format, not UTF-8, or has lines that cannot be read.
     """
-    _check(path)
-    kind = suffix(path)
+    kind = f".{options.layout}" if options.layout else suffix(path)
+    _check(path, kind)
     if kind == ".parquet":
         yield from _parquet(path)
         return
     opener = gzip.open if path.name.endswith(".gz") else open
     try:
         with opener(path, "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-            if kind in (".csv", ".tsv"):
+            if kind in COLUMN_SUFFIXES:
+                yield from conll.read(text, str(path), options.header, options.delimiter)
+            elif kind in (".csv", ".tsv"):
                 yield from _delimited(text, path, options, kind)
             elif kind == ".jsonl":
                 yield from _json_lines(text, path)
@@ -70,7 +79,7 @@ def read(path: Path, options: Options) -> Iterator[Record]:
         raise DataError(f"{path} is not a whole gzip file: {error}.") from None
 
 
-def _check(path: Path) -> None:
+def _check(path: Path, kind: str) -> None:
     if not path.exists():
         from difflib import get_close_matches
 
@@ -80,8 +89,11 @@ def _check(path: Path) -> None:
         raise DataError(f"the file {path.absolute()} does not exist.{hint}")
     if path.is_dir():
         raise DataError(f"{path} is a folder; a file is needed.")
-    if suffix(path) not in SUFFIXES:
-        raise DataError(f"{path} has no known format. Known: {', '.join(SUFFIXES)}, each also with .gz.")
+    if kind not in SUFFIXES:
+        raise DataError(
+            f"{path} has no known format. Known: {', '.join(SUFFIXES)}, each also with .gz. "
+            "A file of words and tags in columns may have any name with data.layout=conll."
+        )
     if path.stat().st_size == 0:
         raise DataError(f"the file {path} is empty.")
 
@@ -143,6 +155,9 @@ def _json(text: TextIO, path: Path, options: Options) -> Iterator[Record]:
             yield from _json_lines(text, path)
             return
         raise DataError(f"{path} line {error.lineno}: no JSON: {error.msg}.") from None
+    if options.field in (None, "data") and squad.is_squad(content):
+        yield from squad.read(content, str(path))
+        return
     if isinstance(content, dict):
         lists = [key for key, value in content.items() if isinstance(value, list)]
         if options.field is None and len(lists) != 1:

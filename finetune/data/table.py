@@ -186,10 +186,11 @@ def read(path: Path, split: str, origin: str, names: dict[str, tuple[str, ...]] 
 
 
 def class_names(dataset: Dataset) -> dict[str, tuple[str, ...]]:
-    """Column -> class names, of the columns that are declared as classes."""
+    """Column -> class names, of the columns that are declared as classes or as lists of classes."""
     from datasets import ClassLabel
 
-    return {key: tuple(kind.names) for key, kind in dataset.features.items() if isinstance(kind, ClassLabel)}
+    kinds = {key: getattr(kind, "feature", kind) for key, kind in dataset.features.items()}
+    return {key: tuple(kind.names) for key, kind in kinds.items() if isinstance(kind, ClassLabel)}
 
 
 def named_records(dataset: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -197,6 +198,11 @@ def named_records(dataset: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
     names = class_names(dataset)
     for number, row in enumerate(dataset, start=1):
         for column, known in names.items():
-            value = row[column]
-            row[column] = None if value is None or value < 0 else known[value]
+            row[column] = _named(row[column], known)
         yield number, row
+
+
+def _named(value: Any, names: Sequence[str]) -> Any:
+    if isinstance(value, list):
+        return [_named(item, names) for item in value]
+    return None if value is None or value < 0 else names[value]

@@ -76,3 +76,24 @@ def scores(
     ids = Ids(gold[counted].astype(int), predicted[counted].astype(int), weights[counted], positive)
     with config_context(skip_parameter_validation=True):  # a bootstrap calls this a thousand times
         return {name: SCORES[name](ids) for name in names}
+
+
+def per_class(
+    gold: np.ndarray, predicted: np.ndarray, weights: np.ndarray, names: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Class name -> precision, recall, F1 and support (gold rows); 0/0 is 0.
+
+    Args:
+        gold: Class ids, `(rows,)`.
+        predicted: Class ids, `(rows,)`.
+        weights: How often each row counts, `(rows,)`.
+        names: The classes in the order of their ids.
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    table = precision_recall_fscore_support(
+        gold.astype(int), predicted.astype(int), labels=range(len(names)), sample_weight=weights, zero_division=0
+    )
+    columns = ("precision", "recall", "f1", "support")
+    values = np.stack(table, axis=1).tolist()
+    return {name: dict(zip(columns, row, strict=True)) for name, row in zip(names, values, strict=True)}

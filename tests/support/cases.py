@@ -7,8 +7,13 @@ from typing import Any
 
 from finetune import Classification, Data, Recipe, Training, catalog
 from finetune.tasks.base import Task
+from finetune.tasks.multi_label import MultiLabel
+from finetune.tasks.multiple_choice import MultipleChoice
+from finetune.tasks.question_answering import QuestionAnswering
+from finetune.tasks.regression import Regression
+from finetune.tasks.token_classification import TokenClassification
 from finetune.tuning.base import Tuning
-from tests.support.rows import copies, reviews
+from tests.support.rows import copies, questions, quizzes, ratings, reviews, tagged, topics
 from tests.support.toy_tasks import Copying, WindowedClassification
 
 
@@ -31,6 +36,20 @@ class Case:
 
 CASES: dict[str, Case] = {
     "classification": Case(Classification(), reviews, ("bert", "gpt2"), {"text": "a good film"}),
+    "multi_label": Case(MultiLabel(), topics, ("bert", "gpt2"), {"text": "a good film"}),
+    "multiple_choice": Case(
+        MultipleChoice(), quizzes, ("bert", "gpt2"), {"text": "the film is", "choices": ["good", "one two", "red"]}
+    ),
+    "question_answering": Case(
+        QuestionAnswering(max_length=24, stride=4, max_answer_length=4),
+        questions,
+        ("bert", "gpt2", "llama"),
+        {"question": "what is red", "context": "the plot is red and the film is not quite so good"},
+    ),
+    "regression": Case(Regression(), ratings, ("bert", "gpt2"), {"text": "a good film"}),
+    "token_classification": Case(
+        TokenClassification(max_length=10, stride=3), tagged, ("bert", "gpt2"), {"words": "the plot is slow but good"}
+    ),
     "toy: windows": Case(
         WindowedClassification(), reviews, ("bert",), {"text": "the plot is slow but the cast is great"}
     ),

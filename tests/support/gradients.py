@@ -65,7 +65,7 @@ def of_step(
 
 def widened(batch: Batch, columns: int, pad_token: int) -> Batch:
     """The same batch with more padding on the right."""
-    fill = {"input_ids": pad_token, "labels": -100}
+    fill = {"input_ids": pad_token, "labels": -100, "token": -1}
 
     def more(name: str, tensor: torch.Tensor) -> torch.Tensor:
         return torch.nn.functional.pad(tensor, (0, columns), value=fill.get(name, 0)) if tensor.dim() == 2 else tensor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -16,7 +16,10 @@ from finetune.errors import DataError, FinetuneError
 
 
 class Files(Data):
-    """csv, tsv, json, jsonl and parquet files, each also gzipped; one or several files for each split."""
+    """csv, tsv, json, jsonl, parquet and CoNLL column files, each also gzipped; one or several for each split.
+
+    A json file may be nested as SQuAD's are: each question gives a row.
+    """
 
     train: Annotated[tuple[FilePath, ...], Field(min_length=1)]
     """Files of the training split."""
@@ -25,13 +28,18 @@ class Files(Data):
     test: Annotated[tuple[FilePath, ...], Field(min_length=1)] | None = None
     """Files of the test split; their labels may be absent."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
-    """One character between the fields of a csv or tsv file; None: a comma for csv, a tab for tsv."""
+    """One character between the fields of a csv or tsv file; None: a comma for csv, a tab for tsv, and for CoNLL
+    columns a tab where there is one, else spaces."""
     quoting: bool | None = None
     """Whether " quotes a field; None: yes for csv, no for tsv."""
     header: tuple[str, ...] | None = None
-    """Column names of files whose first line is already data; None: the first line names the columns."""
+    """Column names of files whose first line is already data; None: the first line names the columns, and those of
+    CoNLL columns are `words`, then `column2` and so on, the last `tags`."""
     field: str | None = None
     """Name of the list of rows inside a json file; None: the file is the list, or has only one."""
+    layout: Literal["conll"] | None = None
+    """conll: words and tags in columns, whatever the names of the files; None: so where they end in .conll, .iob,
+    .bio or .bioes."""
 
     @field_validator("train", "validation", "test", mode="before")
     @classmethod
@@ -40,7 +48,7 @@ class Files(Data):
 
     def read(self) -> dict[str, Rows]:
         """Every split, from its files; all that is wrong with them at once."""
-        options = Options(self.delimiter, self.quoting, self.header, self.field)
+        options = Options(self.delimiter, self.quoting, self.header, self.field, self.layout)
         splits: dict[str, Rows] = {}
         problems: list[str] = []
         for split in SPLITS:

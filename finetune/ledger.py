@@ -1,0 +1,61 @@
+"""The truncation ledger: what a limit on tokens costs each split, and which limit would cost nothing."""
+
+from __future__ import annotations
+
+from finetune.data.features import Features
+from finetune.preparation import Prepared
+from finetune.tasks.base import Task
+
+
+def ledger(task: Task, features: Features, limit: int) -> dict[str, int]:
+    """What `max_length` does to a split.
+
+    Args:
+        task: Resolved.
+        features: Of the split, encoded with its targets.
+        limit: Most tokens of a feature.
+
+    Returns:
+        `features`; `truncated`, rows that lose tokens; `max_length`, the limit at which none would. Where rows become
+        several windows, none loses tokens, and instead: `windowed`, rows of several windows; `targets`, the answers or
+        entities there are; `lost`, those that no window holds whole; `stride` or `max_length`, at which none would be.
+    """
+    counts = {"features": len(features)}
+    whole = features.column("whole")
+    if whole is None:
+        return counts
+    beyond = int((whole > limit).sum())
+    held, lost, longest = (features.column(name) for name in ("held", "lost", "longest"))
+    if held is None or lost is None or longest is None:
+        return {**counts, "truncated": beyond, **({"max_length": int(whole.max())} if beyond else {})}
+    counts |= {"windowed": beyond, "targets": int((held + lost).sum()), "lost": int(lost.sum())}
+    needed = int(longest[lost > 0].max(initial=0))
+    if needed:
+        counts |= {"stride": needed} if needed < limit // 2 else {"max_length": int(whole.max())}
+    return counts
+
+
+def ledgers(prepared: Prepared) -> dict[str, dict[str, int]]:
+    """The ledger of the training and the validation split."""
+    encoder = prepared.encoder
+    features = {"train": prepared.features, "validation": encoder.features(prepared.splits["validation"], "score")}
+    return {name: ledger(prepared.recipe.task, split, encoder.limit) for name, split in features.items()}
+
+
+def losses(prepared: Prepared) -> list[str]:
+    """What the training and the validation split lose, in sentences."""
+    rows, task = prepared.splits, prepared.recipe.task
+    found = (sentence(task, name, len(rows[name]), counts) for name, counts in ledgers(prepared).items())
+    return [text for text in found if text is not None]
+
+
+def sentence(task: Task, split: str, rows: int, counts: dict[str, int]) -> str | None:
+    """What a split loses and what would lose nothing, in words; None: nothing is lost."""
+    remedies = [f"task.{name}={counts[name]}" for name in ("stride", "max_length") if name in counts]
+    remedy = f"; {remedies[0]} would keep all" if remedies else ""
+    if counts.get("truncated"):
+        return f"{split}: {counts['truncated']:,} of {rows:,} rows are cut at {task.max_length} tokens{remedy}"
+    if counts.get("lost"):
+        share = f"{counts['lost']:,} of {counts['targets']:,} {task.target_name}"
+        return f"{split}: {share} stand whole in no window{remedy}"
+    return None

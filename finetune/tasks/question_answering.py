@@ -1,0 +1,338 @@
+"""Extractive question answering: the span of a text that answers a question, or that nothing there does."""
+
+from __future__ import annotations
+
+import logging
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from pydantic import NonNegativeInt, PositiveInt
+
+from finetune.answers import answers, best_spans, decision, nearest_sentence
+from finetune.data.base import Column
+from finetune.data.table import HASH, Rows
+from finetune.errors import DataError, listing
+from finetune.metrics import squad
+from finetune.tasks.base import Batch, Head, Metric, Mode, Task, Window
+from finetune.tokens import pad, padded
+from finetune.windows import Cut, shortened, tally, token_ids, windows
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
+
+SHOWN = 5
+"""Answers of the n-best list that a prediction shows."""
+
+
+class QuestionAnswering(Task):
+    """Find the answer to a question in a text (SQuAD), or say that it is not there (SQuAD v2.0)."""
+
+    target_name: ClassVar[str] = "answers"
+
+    question: str = "question"
+    """Column of the question."""
+    context: str = "context"
+    """Column of the text."""
+    answers: str = "answers"
+    """Column of the accepted answers, as SQuAD has them (`{text: [...], answer_start: [...]}`, starts in characters),
+    a list of texts, or one text; none: the question has no answer in the text."""
+    stride: NonNegativeInt | None = None
+    """Tokens that two windows of a long text share; None: a third of `max_length`, at most 128."""
+    max_question_length: PositiveInt = 64
+    """Most tokens of the question, which stands before every window; at most half of `max_length`."""
+    max_answer_length: PositiveInt = 30
+    """Most tokens of an answer."""
+    n_best: PositiveInt = 20
+    """Candidates kept of each window."""
+    unanswerable: bool | None = None
+    """Whether "no answer" may be predicted; None: where training rows have none."""
+
+    @property
+    def baseline_name(self) -> str:  # type: ignore[override]
+        """What the baseline does."""
+        return "no answer" if self.unanswerable else "nearest sentence"
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """F1 and exact match."""
+        return (Metric("f1"), Metric("exact"))
+
+    def inputs(self) -> tuple[Column, ...]:
+        """Question and text."""
+        return (Column(self.question, "task.question"), Column(self.context, "task.context"))
+
+    def targets(self) -> tuple[Column, ...]:
+        """The answers."""
+        return (Column(self.answers, "task.answers"),)
+
+    def resolve(self, train: Rows, tokenizer: PreTrainedTokenizerBase) -> Self:
+        """Find out whether some questions have no answer."""
+        empty = sum(not answers(value) for value in train.column(self.answers))
+        if empty == len(train):
+            raise DataError(f"{train.origin}: no row has anything in {self.answers!r}; answers are needed to learn.")
+        return self.model_copy(update={"unanswerable": empty > 0 if self.unanswerable is None else self.unanswerable})
+
+    def check(self, rows: Rows) -> None:
+        """Refuse training answers that do not stand in their text; say how many were found elsewhere than stated."""
+        lost, moved, empty = [], [], []
+        contexts, golds = rows.column(self.context), rows.column(self.answers)
+        for row, (context, value) in enumerate(zip(contexts, golds, strict=True)):
+            given = answers(value)
+            if not given:
+                empty.append(row)
+            elif (found := given[0].located(context)) is None:
+                lost.append(row)
+            elif given[0].start is not None and found[0] != given[0].start:
+                moved.append(row)
+        if empty and not self.unanswerable:
+            where = listing((rows.where(row) for row in empty), 3)
+            raise DataError(
+                f"{rows.origin}: {len(empty)} questions have no answer ({where}), but task.unanswerable is false."
+                if rows.split == "train"
+                else f"{rows.origin}: {len(empty)} questions have no answer ({where}), but every training row has one. "
+                "Set task.unanswerable=true to allow for them."
+            )
+        if lost and rows.split == "train":
+            text = answers(golds[lost[0]])[0].text
+            where = listing((rows.where(row) for row in lost), 3)
+            raise DataError(
+                f"{rows.origin}: {len(lost)} answers do not stand in their {self.context!r} ({where}; the first is "
+                f"{text[:60]!r}). Copy them letter by letter from the text, or delete these rows."
+            )
+        if moved:
+            where = listing((rows.where(row) for row in moved), 3)
+            log.warning(
+                "%s: %d answers do not begin at their answer_start; the nearest place where they stand was taken (%s)",
+                rows.origin,
+                len(moved),
+                where,
+            )
+
+    def head(self, config: PretrainedConfig) -> Head:
+        """Two scores a token: the answer begins there, the answer ends there."""
+        return Head("AutoModelForQuestionAnswering", "QUESTION_ANS", {"num_labels": 2})
+
+    def encode(
+        self, rows: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, limit: int, mode: Mode
+    ) -> dict[str, list[Any]]:
+        """Windows of the text, the question before each; `begin` and `stop` are the answer's first and last token.
+
+        A window that does not hold the whole answer has the null token for both. `starts` and `ends` are the
+        characters of the text that its tokens stand for, from token `first` on.
+        """
+        questions = [str(question).strip() for question in rows[self.question]]
+        questions = shortened(questions, tokenizer, min(self.max_question_length, limit // 2))
+        texts = [str(context) for context in rows[self.context]]
+        stride = min(128, limit // 3) if self.stride is None else self.stride
+        golds: list[tuple[int, int] | None] = [None] * len(texts)
+        if mode != "predict":
+            given = [answers(value) for value in rows[self.answers]]
+            golds = [g[0].located(text) if g else None for g, text in zip(given, texts, strict=True)]
+        features: dict[str, list[Any]] = {}
+        longest: dict[int, int] = {}
+        for cut in windows(texts, tokenizer, limit, stride, questions, null=True):
+            target = _target(cut, golds[cut.row])
+            if target is not None:
+                longest[cut.row] = target[1] - target[0] + 1
+            feature = {
+                **cut.inputs,
+                "row": cut.row,
+                "window": cut.number,
+                "length": len(cut.inputs["input_ids"]),
+                "whole": cut.whole,
+                "weight": 1.0,
+                "first": cut.first,
+                "null": cut.null,
+                "tokens": len(cut.starts),
+            }
+            if mode == "train":
+                feature["begin"], feature["stop"] = target or (cut.null, cut.null)
+            else:
+                feature["starts"], feature["ends"] = cut.starts, cut.ends
+            for name, value in feature.items():
+                features.setdefault(name, []).append(value)
+        if mode != "predict":
+            wanted = {
+                row: text[slice(*gold)] for row, (text, gold) in enumerate(zip(texts, golds, strict=True)) if gold
+            }
+            lost = [row for row in wanted if row not in longest]
+            for row, ids in zip(lost, token_ids([wanted[row] for row in lost], tokenizer), strict=True):
+                longest[row] = len(ids)
+            held = {row: int(row not in lost) for row in wanted}
+            tally(features, held, dict.fromkeys(lost, 1), longest)
+        return features
+
+    def collate(
+        self, features: Sequence[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, mode: Mode, seeds: Sequence[int]
+    ) -> Batch:
+        """Token ids `(features, length)`; which tokens are of the text; the null token; the answer's ends."""
+        import torch
+
+        names = ("null", *(("begin", "stop") if mode == "train" else ()))
+        targets = {name: torch.tensor([f[name] for f in features]) for name in names}
+        before = [[0] * f["first"] for f in features]
+        after = [[0] * (f["length"] - f["first"] - f["tokens"]) for f in features]
+        text = [b + [1] * f["tokens"] + a for b, f, a in zip(before, features, after, strict=True)]
+        targets["text"] = pad(text, 0)
+        return Batch(
+            padded(features, tokenizer), targets, torch.tensor([f["weight"] for f in features], dtype=torch.float64)
+        )
+
+    def loss(self, output: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The mean of the cross entropies of the answer's first and last token, over the text and the null token."""
+        from torch.nn.functional import cross_entropy
+
+        begin, stop = _scores(output, batch)
+        weight = batch.weight.to(begin.dtype)
+        losses = cross_entropy(begin, batch.targets["begin"], reduction="none")
+        losses = (losses + cross_entropy(stop, batch.targets["stop"], reduction="none")) / 2
+        return (losses * weight).sum(), weight.sum()
+
+    def predict(self, model: nn.Module, batch: Batch) -> list[Any]:
+        """For each feature `(candidates + 1, 3)`: the null score, then first token, last token and score of spans."""
+        begin, stop = _scores(model(**batch.inputs), batch)
+        null = batch.targets["null"][:, None]
+        nothing = (begin.gather(1, null) + stop.gather(1, null))[:, 0]
+        text = batch.targets["text"].bool()
+        begin, stop = (scores.masked_fill(~text, float("-inf")) for scores in (begin, stop))
+        spans = best_spans(begin, stop, self.n_best, self.max_answer_length)
+        return [
+            np.concatenate([[[-1, -1, float(score)]], found])
+            for score, found in zip(nothing.double().cpu(), spans, strict=True)
+        ]
+
+    def merge(self, windows: Sequence[Window], row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> Any:
+        """The null score, the lowest of all windows, and the best spans of all, cut from the text by their offsets."""
+        context = str(row[self.context])
+        found: dict[tuple[int, int], float] = {}
+        for window in windows:
+            feature = window.feature
+            for begin, stop, score in window.output[1:]:
+                start = feature["starts"][int(begin) - feature["first"]]
+                end = feature["ends"][int(stop) - feature["first"]]
+                text = context[start:end]
+                start, end = start + len(text) - len(text.lstrip()), end - len(text) + len(text.rstrip())
+                if start < end:
+                    found[start, end] = max(float(score), found.get((start, end), -np.inf))
+        best = sorted(found.items(), key=lambda item: (-item[1], item[0]))[: self.n_best]
+        return {
+            "null": min(float(window.output[0, 2]) for window in windows),
+            "spans": [(start, end, score, context[start:end]) for (start, end), score in best],
+        }
+
+    def calibrate(self, raw: Sequence[Any], rows: Rows) -> dict[str, Any]:
+        """The threshold of "no answer" with the best F1 on one half of the rows, chosen by their content."""
+        if not self.unanswerable:
+            return {}
+        predictions = self.decide(raw, {})
+        half = ~_reported(rows)
+        if not half.any():
+            return {}
+        measured = self.measure(predictions, rows)[half]
+        _, threshold = squad.best_threshold(measured[:, 1], measured[:, 3], 1 - measured[:, 0], np.ones(len(measured)))
+        return {"null_threshold": threshold, "fitted_on": int(half.sum())}
+
+    def decide(self, raw: Sequence[Any], decisions: dict[str, Any]) -> list[dict[str, Any]]:
+        """The best answer, its place and probability; none where the null score beats it by more than the threshold.
+
+        `answer` is the best one in any case, `no_answer` by how much the null score beats it, in logits.
+        """
+        threshold = decisions.get("null_threshold", 0.0)
+        return [decision(row["null"] if self.unanswerable else None, row["spans"], threshold, SHOWN) for row in raw]
+
+    def gold(self, row: dict[str, Any]) -> Any:
+        """All accepted answers."""
+        return [answer.text for answer in answers(row[self.answers])]
+
+    def baseline(self, train: Rows, rows: Rows) -> list[dict[str, Any]]:
+        """No answer where questions may have none, else the sentence that shares most words with the question."""
+        if self.unanswerable:
+            return [{"predicted": "", "answer": "", "no_answer": 0.0}] * len(rows)
+        pairs = zip(rows.column(self.question), rows.column(self.context), strict=True)
+        return [{"predicted": nearest_sentence(str(question), str(context))} for question, context in pairs]
+
+    def measure(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> np.ndarray:
+        """What the scores need, `(rows, 7)`.
+
+        Whether the row has an answer, the margin of "no answer", exact and F1 of the best answer, exact and F1 of the
+        prediction, and whether a threshold fitted on other rows is reported on this one.
+        """
+        found = []
+        for prediction, value, reported in zip(predictions, rows.column(self.answers), _reported(rows), strict=True):
+            golds = [answer.text for answer in answers(value)]
+            best, given = prediction.get("answer", prediction["predicted"]), prediction["predicted"]
+            pair = [squad.exact(best, golds), squad.f1(best, golds)]
+            said = pair if best == given else [squad.exact(given, golds), squad.f1(given, golds)]
+            found.append([bool(golds), prediction.get("no_answer", 0.0), *pair, *said, reported])
+        return np.array(found, dtype=float)
+
+    def aggregate(self, statistics: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+        """The official scores as shares of 1; with unanswerable questions also by kind and over thresholds.
+
+        `best_*` use the threshold that is best on these very rows, as the official script does; `heldout_*` the one
+        that was fitted on the other half of the validation rows.
+        """
+        answerable, margin, exact, f1, said_exact, said_f1, reported = statistics.T
+        found = {"f1": _mean(said_f1, weights), "exact": _mean(said_exact, weights)}
+        if not self.unanswerable:
+            return found
+        found["HasAns_f1"], found["HasAns_exact"] = (_mean(s, weights * answerable) for s in (said_f1, said_exact))
+        found["NoAns_f1"] = _mean(said_f1, weights * (1 - answerable))
+        for name, answered in (("f1", f1), ("exact", exact)):
+            found[f"best_{name}"], threshold = squad.best_threshold(margin, answered, 1 - answerable, weights)
+            found[f"best_{name}_threshold"] = threshold
+        found["heldout_f1"], found["heldout_exact"] = (_mean(s, weights * reported) for s in (said_f1, said_exact))
+        return found
+
+    def exchanged(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> tuple[list[Any], list[Any]]:
+        """As the `squad` and `squad_v2` modules take them."""
+        given = [{"id": i, "prediction_text": p["predicted"]} for i, p in zip(rows.ids, predictions, strict=True)]
+        for line in given if self.unanswerable else ():
+            line["no_answer_probability"] = 0.0
+        golds = [answers(value) for value in rows.column(self.answers)]
+        texts = [{"text": [a.text for a in g], "answer_start": [a.start or 0 for a in g]} for g in golds]
+        return given, [{"id": i, "answers": text} for i, text in zip(rows.ids, texts, strict=True)]
+
+    def agree(self, first: dict[str, Any], second: dict[str, Any], tolerance: float) -> bool:
+        """The same probability, and the same answer unless two answers are as probable."""
+        close = abs(first["probability"] - second["probability"]) <= 2 * tolerance
+        return close and (
+            first["predicted"] == second["predicted"]
+            or any(
+                other["text"] == second["predicted"]
+                and abs(other["probability"] - first["probability"]) <= 4 * tolerance
+                for other in first["n_best"]
+            )
+            or abs(first.get("no_answer", 1.0)) <= 4 * tolerance
+        )
+
+
+def _target(cut: Cut, gold: tuple[int, int] | None) -> tuple[int, int] | None:
+    """First and last token of the answer, where the window holds all of it."""
+    if gold is None or not cut.starts or gold[0] < cut.starts[0] or gold[1] > cut.ends[-1]:
+        return None
+    begin, stop = bisect_right(cut.ends, gold[0]), bisect_left(cut.starts, gold[1]) - 1
+    return (cut.first + begin, cut.first + stop) if begin <= stop else None
+
+
+def _scores(output: Any, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Logits `(features, length)` of the answer's first and last token; minus infinity but for text and null token."""
+    allowed = batch.targets["text"].bool().scatter(1, batch.targets["null"][:, None], True)
+    logits = (output.start_logits, output.end_logits)
+    begin, stop = (value if value.element_size() > 4 else value.float() for value in logits)
+    return begin.masked_fill(~allowed, float("-inf")), stop.masked_fill(~allowed, float("-inf"))
+
+
+def _reported(rows: Rows) -> np.ndarray:
+    """`(rows,)`: whether a fitted threshold is reported on a row; the other half of the validation rows fits it."""
+    if rows.split != "validation":
+        return np.ones(len(rows), dtype=bool)
+    return np.array([int(value, 16) % 2 == 1 for value in rows.column(HASH)], dtype=bool)
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> float:
+    return float(values @ weights / weights.sum()) if weights.sum() > 0 else 0.0
