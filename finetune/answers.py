@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 import numpy as np
+
+from finetune.errors import DataError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,26 +21,31 @@ NO_ANSWER = {"text": "", "start": 0, "end": 0}
 
 @dataclass(frozen=True)
 class Answer:
-    """An accepted answer and where the data says that it begins, in characters; None: it does not say."""
+    """An accepted answer, without white space around it, and where the data says that it begins.
+
+    Attributes:
+        text: Not empty.
+        start: In characters; None: the data does not say.
+    """
 
     text: str
     start: int | None
 
     def located(self, context: str) -> tuple[int, int] | None:
-        """The characters of the text that are the answer, end exclusive, without white space around it.
+        """The characters of the text that are the answer, end exclusive.
 
         Where it does not stand at its start, the nearest place where it does; in the last resort with other case and
         white space. None: nowhere.
         """
-        text, start = self.text.strip(), self.start
-        if start is not None:
-            start += len(self.text) - len(self.text.lstrip())
-            if context[start : start + len(text)] == text:
-                return start, start + len(text)
-        for pattern, flags in ((re.escape(text), 0), (r"\s+".join(map(re.escape, text.split())), re.IGNORECASE)):
-            places = [match.span() for match in re.finditer(pattern, context, flags)]
+        if self.start is not None and self.start >= 0 and context.startswith(self.text, self.start):
+            return self.start, self.start + len(self.text)
+        for pattern, flags in (
+            (re.escape(self.text), 0),
+            (r"\s+".join(map(re.escape, self.text.split())), re.IGNORECASE),
+        ):
+            places = [match.span(1) for match in re.finditer(f"(?=({pattern}))", context, flags)]
             if places:
-                return min(places, key=lambda place: abs(place[0] - (start or 0)))
+                return min(places, key=lambda place: abs(place[0] - (self.start or 0)))
         return None
 
 
@@ -46,19 +55,36 @@ def answers(value: Any) -> list[Answer]:
     Args:
         value: `{text: [...], answer_start: [...]}` (SQuAD on the Hub), a list of `{text, answer_start}` (SQuAD's
             files), a list of texts, a text, or None.
+
+    Raises:
+        DataError: It is written in none of these ways.
     """
-    if value is None:
-        return []
-    if isinstance(value, dict) and isinstance(value.get("text"), (list, tuple)):
-        starts = value.get("answer_start") or [None] * len(value["text"])
-        found = [Answer(str(text), start) for text, start in zip(value["text"], starts, strict=True)]
-    elif isinstance(value, dict):
-        found = [Answer(str(value["text"]), value.get("answer_start"))]
-    elif isinstance(value, (list, tuple)):
-        found = [answer for item in value for answer in answers(item)]
-    else:
-        found = [Answer(str(value), None)]
-    return [answer for answer in found if answer.text.strip()]
+    if isinstance(value, (list, tuple)):
+        return [answer for item in value for answer in answers(item)]
+    given = value if isinstance(value, dict) else {"text": value}
+    texts, starts = (_listed(given.get(name)) for name in ("text", "answer_start"))
+    starts = starts or [None] * len(texts)
+    if "text" not in given or len(starts) != len(texts) or not all(type(start) in (int, NoneType) for start in starts):
+        wanted = "{text: [...], answer_start: [...]}, a list of texts, or a text"
+        raise DataError(f"{value!r:.80} is no answer; needed is {wanted}.")
+    pairs = [(str(text), start) for text, start in zip(texts, starts, strict=True) if text is not None]
+    return [
+        Answer(text.strip(), None if start is None else start + len(text) - len(text.lstrip()))
+        for text, start in pairs
+        if text.strip()
+    ]
+
+
+def _listed(value: Any) -> list[Any]:
+    return [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def surface(context: str, start: int, end: int) -> tuple[int, int]:
+    """A span without white space around it, and with the accents of its last letter, which some tokenizers drop."""
+    while end < len(context) and category(context[end]).startswith("M"):
+        end += 1
+    text = context[start:end]
+    return end - len(text.lstrip()), start + len(text.rstrip())
 
 
 def best_spans(begin: Tensor, stop: Tensor, count: int, longest: int) -> list[np.ndarray]:
@@ -118,5 +144,6 @@ def decision(
 def nearest_sentence(question: str, context: str) -> str:
     """The sentence of a text that shares most words with a question, the first of equals."""
     wanted = set(re.findall(r"\w+", question.lower()))
-    sentences = [part.strip() for part in re.split(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])", context) if part.strip()] or [""]
+    parts = re.split(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])", context)
+    sentences = [part.strip() for part in parts if part.strip()] or [""]
     return max(sentences, key=lambda sentence: len(wanted & set(re.findall(r"\w+", sentence.lower()))))

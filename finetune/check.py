@@ -142,7 +142,9 @@ def _examples(prepared: Prepared) -> list[Example]:
     found = []
     for feature in features.take(chosen):
         record = next(rows.select([feature["row"]]).records())
-        text = prepared.encoder.tokenizer.decode(feature["input_ids"]) if "input_ids" in feature else ""
+        ids = feature.get("input_ids", [])
+        parts = ids if ids and isinstance(ids[0], list) else [ids]  # several sequences, as a row with choices
+        text = " | ".join(prepared.encoder.tokenizer.decode(part) for part in parts)
         gold = str(prepared.recipe.task.gold(record))
         found.append(Example(rows.ids[feature["row"]], text, feature["length"], gold))
     return found

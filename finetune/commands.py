@@ -218,13 +218,20 @@ def _apart(row: dict[str, Any], prediction: dict[str, Any]) -> dict[str, Any]:
     return {f"input.{name}" if name in prediction else name: value for name, value in row.items()}
 
 
+def _cell(value: Any) -> Any:
+    """A value as one field of a table: lists of names joined by semicolons, other lists as JSON."""
+    if not isinstance(value, list):
+        return value
+    return ";".join(value) if all(isinstance(item, str) for item in value) else json.dumps(value, ensure_ascii=False)
+
+
 def _write_table(path: Path, lines: list[dict[str, Any]]) -> None:
     from finetune.run_directory import write_lines
 
     if path.suffix == ".jsonl":
         write_lines(path, lines)
         return
-    plain = [{name: value for name, value in line.items() if not isinstance(value, (dict, list))} for line in lines]
+    plain = [{name: _cell(value) for name, value in line.items() if not isinstance(value, dict)} for line in lines]
     names = list(dict.fromkeys(name for line in plain for name in line))
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, names, delimiter="\t" if path.suffix == ".tsv" else ",")

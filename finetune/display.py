@@ -75,7 +75,8 @@ class Display(Watcher):
         name, value = next(iter(scores.items()))
         self.last_score = f"  {name} {value:.4f}"
         self.last = time.monotonic()
-        self.console.print(f"step {step}: validation {text}{'  (best so far)' if best else ''}", highlight=False)
+        best_mark = "  (best so far)" if best else ""
+        self.console.print(f"step {step}: validation {text}{best_mark}", highlight=False, soft_wrap=True)
 
     def note(self, text: str) -> None:
         """A line when something else begins."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -14,13 +15,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from finetune import batching, modules, statistics, tokens, units, windows
+from finetune import batching, statistics, tokens, units, windows
 from finetune.compute import Compute
 from finetune.data import cache
 from finetune.data import features as feature_store
 from finetune.data.features import Features
 from finetune.data.table import Rows
 from finetune.errors import RunError
+from finetune.modules import scoring
 from finetune.randomness import derive
 from finetune.tasks.base import Batch, Mode, Task, Window
 
@@ -175,9 +177,9 @@ def evaluate(
 
 
 def labelled(task: Task, rows: Rows) -> bool:
-    """Whether rows have targets, so that they can be scored."""
+    """Whether rows have targets, so that they can be scored; -1 in all rows is the Hub's mark of hidden ones."""
     names = [column.name for column in task.targets()]
-    return all(name in rows.columns and any(v not in (None, "") for v in rows.column(name)) for name in names)
+    return all(name in rows.columns and any(v not in (None, "", -1) for v in rows.column(name)) for name in names)
 
 
 def scores(task: Task, measured: np.ndarray) -> dict[str, float]:
@@ -218,10 +220,11 @@ def score(task: Task, train: Rows, rows: Rows, predictions: list[dict[str, Any]]
         for name, value in values.items()
     }
     if task.evaluate_modules:
-        own = modules.score(task.evaluate_modules, *task.exchanged(predictions, rows))
-        usual_values = modules.score(task.evaluate_modules, *task.exchanged(usual, rows), resamples=0)
+        own = scoring.score(task.evaluate_modules, *task.exchanged(predictions, rows))
+        others = scoring.score(task.evaluate_modules, *task.exchanged(usual, rows), resamples=0)
         for name, (value, low, high) in own.items():
-            found[name] = {"value": value, "low": low, "high": high, "baseline": usual_values[name][0]}
+            plain_value = others[name].value if name in others else math.nan  # some modules name what was predicted
+            found[name] = {"value": value, "low": low, "high": high, "baseline": plain_value}
     return Scored(found, task.per_class(measured), task.doubts(measured, baseline))
 
 

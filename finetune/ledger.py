@@ -57,5 +57,6 @@ def sentence(task: Task, split: str, rows: int, counts: dict[str, int]) -> str |
         return f"{split}: {counts['truncated']:,} of {rows:,} rows are cut at {task.max_length} tokens{remedy}"
     if counts.get("lost"):
         share = f"{counts['lost']:,} of {counts['targets']:,} {task.target_name}"
-        return f"{split}: {share} stand whole in no window{remedy}"
+        why = "stand whole in no window" if remedies else "cannot be found: they overlap, or end within words or tokens"
+        return f"{split}: {share} {why}{remedy}"
     return None

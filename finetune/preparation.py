@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from finetune import modules
 from finetune.compute import resolve_precision
 from finetune.data import cache
 from finetune.data.features import Features
@@ -16,6 +15,7 @@ from finetune.data.table import Rows
 from finetune.errors import RecipeError
 from finetune.evaluation import Encoder, labelled
 from finetune.model import Built, build
+from finetune.modules import scoring
 from finetune.pretrained import Checkpoint, open_checkpoint, token_limit
 from finetune.recipe import Recipe
 from finetune.tasks.base import Head
@@ -95,8 +95,10 @@ def prepare(recipe: Recipe, device: str) -> Prepared:
     for name, rows in splits.items():
         if name != "test" and labelled(task, rows):  # the targets of a test split may be hidden behind any mark
             task.check(rows)
-    for name in task.evaluate_modules:  # what is wrong with one is said now, not after the training
-        modules.load(name)
+    if task.evaluate_modules:  # what is wrong with one is said now, not after the training
+        rows = splits["validation"]
+        usual = task.exchanged(task.baseline(splits["train"], rows), rows)
+        scoring.score(task.evaluate_modules, *usual, resamples=0)
     head = task.head(checkpoint.config)
     precision = resolve_precision(recipe.training.precision, device)
     training = recipe.training.model_copy(update={"precision": precision})

@@ -56,7 +56,7 @@ def submit(opened: Opened, record: Record, note: Callable[[str], None]) -> Submi
         path = folder / file.name
         if file.recipe not in cells:
             missing[file.name] = record.content["cells"].get(file.recipe, {"status": "not run"})["status"]
-        elif (known := None) is not None:
+        elif (known := _known(path, cells[file.recipe]["directory"])) is not None:
             made[file.name] = known
         else:
             due.setdefault(file.recipe, []).append(file)

@@ -37,17 +37,26 @@ class Written:
             DataError: They do not fit their words; the message says `where`.
         """
         if self.text:
+            if isinstance(source, list):
+                raise DataError(
+                    f"{where}: {self.columns[0]!r} is a list, not a text. For lists of words set task.words."
+                )
             try:
                 return list(stated(value, str(source), self.inclusive))
-            except (ValueError, TypeError) as error:
+            except ValueError as error:
                 raise DataError(f"{where}: {error}.") from None
-        if isinstance(source, str) or not isinstance(value, (list, tuple)) or len(source) != len(value):
-            counts = f"{len(source)} words and {len(value)} tags" if isinstance(value, (list, tuple)) else "no tags"
-            counts = "a text instead of a list of words" if isinstance(source, str) else counts
+        if not isinstance(source, list) or not isinstance(value, list) or len(source) != len(value):
+            if not isinstance(source, list):
+                counts = "a text instead of a list of words"
+            else:
+                counts = f"{len(source)} words and {len(value)} tags" if isinstance(value, list) else "no tags"
             raise DataError(
                 f"{where} has {counts}; {self.columns[0]!r} and {self.columns[1]!r} are lists of the same length. "
                 "For plain texts with spans set task.text and task.spans."
             )
+        for name, values in zip(self.columns, (source, value), strict=True):
+            if None in values:
+                raise DataError(f"{where}: item {values.index(None) + 1} of {name!r} is missing. Fill it in.")
         if not any(isinstance(tag, (int, float)) for tag in value):
             return [str(tag) for tag in value]
         if self.names is None:
@@ -76,12 +85,16 @@ def stated(value: Any, text: str, inclusive: bool) -> list[Entity]:
     Raises:
         ValueError: What is wrong with one, in words.
     """
+    if value is not None and not isinstance(value, list):
+        raise ValueError(f"{value!r:.60} is no list of spans, each with 'start', 'end' and 'type'")
     found = []
     for span in value or []:
         missing = [name for name in ("start", "end", "type") if not isinstance(span, dict) or span.get(name) is None]
         if missing:
             raise ValueError(f"the span {span!r:.60} has no {missing[0]!r}")
-        start, end = int(span["start"]), int(span["end"]) + inclusive
+        if any(not isinstance(span[name], int) for name in ("start", "end")):
+            raise ValueError(f"start and end of the span {span!r:.60} are no whole numbers")
+        start, end = span["start"], span["end"] + inclusive
         if not 0 <= start < end <= len(text):
             raise ValueError(f"the span {start} to {end - inclusive} is not inside the text of {len(text)} characters")
         found.append(Entity(str(span["type"]), start, end))
@@ -116,6 +129,22 @@ def characters(
 def each(tags: Sequence[str], source: Marked) -> list[Entity]:
     """Every word as an entity of its own, whose type is its tag: how plain tags are counted."""
     return [Entity(tag, start, end) for tag, (start, end) in zip(tags, source.words, strict=True)]
+
+
+def shared(tags: Sequence[str], tokens: Sequence[int], plain: bool) -> list[str]:
+    """Tags of words as their tokens can say them: of words that share one, the others go on with the tag of the first.
+
+    Args:
+        tags: `(words,)`, in IOB2 or plain.
+        tokens: `(words,)`, the token that decides on each, in order.
+        plain: Whether no tag is an entity's.
+    """
+    found: list[str] = []
+    for number, tag in enumerate(tags):
+        if number and tokens[number] == tokens[number - 1]:
+            tag = found[-1] if plain or found[-1] == "O" else f"I-{found[-1][2:]}"
+        found.append(tag)
+    return found
 
 
 def spans(tags: Sequence[str], probabilities: Sequence[float], source: Marked) -> list[dict[str, Any]]:

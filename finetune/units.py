@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -30,11 +30,11 @@ class Marked:
         return self.text[start:end]
 
 
-def marked(value: str | Sequence[Any]) -> Marked:
+def marked(value: Any) -> Marked:
     """A text with its words: as they are given, joined by spaces, or as `split` finds them in a plain text."""
-    if isinstance(value, str):
-        return Marked(value, split(value))
-    words, found, start = [str(word) for word in value], [], 0
+    if not isinstance(value, (list, tuple)):
+        return Marked(str(value), split(str(value)))
+    words, found, start = ["" if word is None else str(word) for word in value], [], 0
     for word in words:
         found.append((start, start + len(word)))
         start += len(word) + 1
@@ -59,27 +59,29 @@ def _pattern() -> re.Pattern[str]:
 
 
 def places(words: Sequence[Span], cut: Cut) -> dict[int, int]:
-    """Word -> position in the window of the first token that stands for a part of it, of all words that begin there.
+    """Word -> position in the window of the first token there that stands for a part of it.
 
-    Two words may share a token. A word that no token stands for, as a sign that the tokenizer drops, is not there.
+    Two words may share a token. A word that no token stands for, as a sign that the tokenizer drops, is not there. A
+    word that goes on from the window before is, at the first token: only `share` knows whether an earlier token of it
+    stands there, for a tokenizer may drop its first sign.
     """
     if not cut.starts:
         return {}
-    begins = [start for start, _ in words]
-    first = 0 if cut.number == 0 else bisect_left(begins, cut.starts[0])
     found = {}
-    for number in range(first, len(words)):
+    for number in range(bisect_right([end for _, end in words], cut.starts[0]), len(words)):
         start, end = words[number]
         token = bisect_right(cut.ends, start)
         if token == len(cut.ends):
             break
-        if cut.starts[token] < end:
+        if max(start, cut.starts[token]) < end:  # an empty word may lie within a token of its neighbour
             found[number] = cut.first + token
     return found
 
 
 def share(found: Sequence[dict[int, int]], cuts: Sequence[Cut]) -> list[dict[int, int]]:
     """The same with each word only in the window where it stands farthest from a cut end; the first of equals.
+
+    So no word that goes on from the window before is decided on at its middle: there it has no room at all.
 
     Args:
         found: For each window of a row, in order, what `places` says.

@@ -60,18 +60,17 @@ def windows(
         RecipeError: The windows would not move on, because the stride leaves no room.
     """
     pair = before is not None
-    added = null and tokenizer.cls_token_id is None
-    room = limit - added
-    special = tokenizer.num_special_tokens_to_add(pair=pair)
+    class_token = _class_token(tokenizer)
+    added = null and class_token is None
     shift = int(pair and not separates(tokenizer))  # then a new line tells where the text begins
     arguments = [[f"\n{part}" for part in text]] if shift else [list(text)]
     longest = max(map(len, token_ids(before or [], tokenizer)), default=0)
-    check_stride(stride, room - longest - special - shift, limit)
+    check_stride(stride, capacity(tokenizer, limit, pair, null) - longest, limit)
     encoded = tokenizer(
         *([list(before)] if before is not None else []),
         *arguments,
         truncation="only_second" if pair else "only_first",
-        max_length=room,
+        max_length=limit - added,
         stride=stride,
         return_overflowing_tokens=True,
         return_offsets_mapping=True,
@@ -90,7 +89,8 @@ def windows(
             opening = found[-number]
             found[-number] = replace(opening, whole=opening.whole + tokens - stride)
         if added:
-            for name, value in (("input_ids", tokenizer.eos_token_id), ("attention_mask", 1), ("token_type_ids", 0)):
+            end = tokenizer.pad_token_id if tokenizer.eos_token_id is None else tokenizer.eos_token_id
+            for name, value in (("input_ids", end), ("attention_mask", 1), ("token_type_ids", 0)):
                 if name in inputs:
                     inputs[name].append(value)
         if not inputs["input_ids"]:  # an empty text of a tokenizer that adds no special tokens
@@ -102,11 +102,17 @@ def windows(
             first=first,
             starts=[max(0, start - shift) for start, _ in offsets],
             ends=[max(0, end - shift) for _, end in offsets],
-            null=_null(inputs["input_ids"], tokenizer) if null else None,
+            null=_null(inputs["input_ids"], class_token) if null else None,
             whole=0 if number else len(inputs["input_ids"]),
         )
         found.append(cut)
     return found
+
+
+def capacity(tokenizer: PreTrainedTokenizerBase, limit: int, pair: bool, null: bool) -> int:
+    """Most tokens of the texts themselves in a window of `limit` tokens; the arguments are those of `windows`."""
+    added = (null and _class_token(tokenizer) is None) + (pair and not separates(tokenizer))
+    return limit - added - int(tokenizer.num_special_tokens_to_add(pair=pair))
 
 
 def check_stride(stride: int, room: int, limit: int) -> None:
@@ -127,7 +133,7 @@ def shortened(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, most: in
     """Texts without what follows their first `most` tokens."""
     encoded = tokenizer(list(texts), add_special_tokens=False, return_offsets_mapping=True, padding=False)
     return [
-        text if len(offsets) <= most else text[: offsets[most - 1][1]]
+        text if len(offsets) <= most else text[: offsets[most][0]].rstrip()
         for text, offsets in zip(texts, encoded["offset_mapping"], strict=True)
     ]
 
@@ -136,6 +142,20 @@ def token_ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[
     """The token ids of texts, without special tokens."""
     ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, padding=False)["input_ids"] if texts else []
     return ids
+
+
+def token_counts(
+    texts: Sequence[str], spans: dict[int, tuple[int, int]], tokenizer: PreTrainedTokenizerBase
+) -> dict[int, int]:
+    """Row -> how many tokens of its text stand for the characters of a span, start and exclusive end."""
+    if not spans:
+        return {}
+    chosen = [texts[row] for row in spans]
+    encoded = tokenizer(chosen, add_special_tokens=False, return_offsets_mapping=True, padding=False, verbose=False)
+    return {
+        row: sum(start < span[1] and end > span[0] for start, end in offsets)
+        for (row, span), offsets in zip(spans.items(), encoded["offset_mapping"], strict=True)
+    }
 
 
 def tally(features: dict[str, list[Any]], held: dict[int, int], lost: dict[int, int], longest: dict[int, int]) -> None:
@@ -152,7 +172,10 @@ def tally(features: dict[str, list[Any]], held: dict[int, int], lost: dict[int, 
         features[name] = [0 if window else counts.get(row, 0) for row, window in places]
 
 
-def _null(ids: list[int], tokenizer: PreTrainedTokenizerBase) -> int:
-    if tokenizer.cls_token_id is None:
-        return len(ids) - 1
-    return ids.index(tokenizer.cls_token_id)
+def _class_token(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The class token, where the tokenizer not only has one but also puts it there."""
+    return tokenizer.cls_token_id if tokenizer.cls_token_id in tokenizer("")["input_ids"] else None
+
+
+def _null(ids: list[int], class_token: int | None) -> int:
+    return len(ids) - 1 if class_token is None else ids.index(class_token)

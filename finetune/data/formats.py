@@ -43,6 +43,11 @@ class Options:
     layout: Literal["conll", "jsonl"] | None = None
 
 
+def in_columns(path: Path, options: Options) -> bool:
+    """Whether a file holds words and tags in columns, so that each word has a line of its own."""
+    return (f".{options.layout}" if options.layout else suffix(path)) in COLUMN_SUFFIXES
+
+
 def suffix(path: Path) -> str:
     """The suffix that tells the format, `.gz` aside."""
     return Path(path.name.removesuffix(".gz")).suffix.lower()

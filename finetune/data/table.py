@@ -30,12 +30,14 @@ class Rows:
         split: `train`, `validation` or `test`.
         origin: The file or Hub id the rows came from, for messages.
         names: Column -> its class names in the order of their ids, where the source declares them.
+        by_word: Whether a row's line is that of its first word, and each word has one, as in column files.
     """
 
     table: Dataset
     split: str
     origin: str
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    by_word: bool = False
 
     def __len__(self) -> int:
         return len(self.table)
@@ -81,6 +83,13 @@ class Rows:
         """How a message names a row: `tickets.csv line 17`."""
         name, _, line = self.table[index][ROW_ID].rpartition(":")
         return f"{name} line {line}"
+
+    def where_word(self, index: int, word: int) -> str:
+        """How a message names a word of a row, counted from 0: by its line where it has one."""
+        if not self.by_word:
+            return f"{self.where(index)} word {word + 1}"
+        name, _, line = self.table[index][ROW_ID].rpartition(":")
+        return f"{name} line {int(line) + word}"
 
     @cached_property
     def digest(self) -> str:
@@ -178,11 +187,13 @@ def _both_numbers(one: pa.DataType, other: pa.DataType) -> bool:
     return all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in (one, other))
 
 
-def read(path: Path, split: str, origin: str, names: dict[str, tuple[str, ...]] | None = None) -> Rows:
+def read(
+    path: Path, split: str, origin: str, names: dict[str, tuple[str, ...]] | None = None, by_word: bool = False
+) -> Rows:
     """Open what `write` wrote, memory-mapped."""
     from datasets import Dataset
 
-    return Rows(Dataset.from_file(str(path)), split, origin, names or {})
+    return Rows(Dataset.from_file(str(path)), split, origin, names or {}, by_word)
 
 
 def class_names(dataset: Dataset) -> dict[str, tuple[str, ...]]:

@@ -5,6 +5,7 @@ class ids in use. A class that occurs but is never predicted scores 0; one that 
 count.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,9 @@ def matthews(ids: Ids) -> float:
     """Matthews correlation, -1 to 1 (CoLA's score); for several classes Gorodkin's R_K."""
     from sklearn.metrics import matthews_corrcoef
 
-    return float(matthews_corrcoef(**ids.common))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a resample may hold a single class; its correlation is 0
+        return float(matthews_corrcoef(**ids.common))
 
 
 def _averaged(function: str, average: str) -> Callable[[Ids], float]:

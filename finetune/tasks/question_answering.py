@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
-from finetune.answers import answers, best_spans, decision, nearest_sentence
+from finetune.answers import Answer, answers, best_spans, decision, nearest_sentence, surface
 from finetune.data.base import Column
 from finetune.data.table import HASH, Rows
 from finetune.errors import DataError, listing
 from finetune.metrics import squad
 from finetune.tasks.base import Batch, Head, Metric, Mode, Task, Window
 from finetune.tokens import pad, padded
-from finetune.windows import Cut, shortened, tally, token_ids, windows
+from finetune.windows import Cut, capacity, shortened, tally, token_counts, windows
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -71,7 +72,7 @@ class QuestionAnswering(Task):
 
     def resolve(self, train: Rows, tokenizer: PreTrainedTokenizerBase) -> Self:
         """Find out whether some questions have no answer."""
-        empty = sum(not answers(value) for value in train.column(self.answers))
+        empty = sum(not given for given in _given(train, self.answers))
         if empty == len(train):
             raise DataError(f"{train.origin}: no row has anything in {self.answers!r}; answers are needed to learn.")
         return self.model_copy(update={"unanswerable": empty > 0 if self.unanswerable is None else self.unanswerable})
@@ -79,12 +80,11 @@ class QuestionAnswering(Task):
     def check(self, rows: Rows) -> None:
         """Refuse training answers that do not stand in their text; say how many were found elsewhere than stated."""
         lost, moved, empty = [], [], []
-        contexts, golds = rows.column(self.context), rows.column(self.answers)
-        for row, (context, value) in enumerate(zip(contexts, golds, strict=True)):
-            given = answers(value)
+        contexts, golds = rows.column(self.context), _given(rows, self.answers)
+        for row, (context, given) in enumerate(zip(contexts, golds, strict=True)):
             if not given:
                 empty.append(row)
-            elif (found := given[0].located(context)) is None:
+            elif (found := given[0].located(str(context))) is None:
                 lost.append(row)
             elif given[0].start is not None and found[0] != given[0].start:
                 moved.append(row)
@@ -97,7 +97,7 @@ class QuestionAnswering(Task):
                 "Set task.unanswerable=true to allow for them."
             )
         if lost and rows.split == "train":
-            text = answers(golds[lost[0]])[0].text
+            text = golds[lost[0]][0].text
             where = listing((rows.where(row) for row in lost), 3)
             raise DataError(
                 f"{rows.origin}: {len(lost)} answers do not stand in their {self.context!r} ({where}; the first is "
@@ -124,18 +124,22 @@ class QuestionAnswering(Task):
         A window that does not hold the whole answer has the null token for both. `starts` and `ends` are the
         characters of the text that its tokens stand for, from token `first` on.
         """
-        questions = [str(question).strip() for question in rows[self.question]]
-        questions = shortened(questions, tokenizer, min(self.max_question_length, limit // 2))
-        texts = [str(context) for context in rows[self.context]]
         stride = min(128, limit // 3) if self.stride is None else self.stride
+        most = min(self.max_question_length, limit // 2)
+        if mode != "train":  # a stride is refused before training; later a question gives way to it
+            most = max(1, min(most, capacity(tokenizer, limit, pair=True, null=True) - stride - 1))
+        questions = shortened([str(question).strip() for question in rows[self.question]], tokenizer, most)
+        texts = [str(context) for context in rows[self.context]]
         golds: list[tuple[int, int] | None] = [None] * len(texts)
         if mode != "predict":
             given = [answers(value) for value in rows[self.answers]]
             golds = [g[0].located(text) if g else None for g, text in zip(given, texts, strict=True)]
         features: dict[str, list[Any]] = {}
         longest: dict[int, int] = {}
-        for cut in windows(texts, tokenizer, limit, stride, questions, null=True):
-            target = _target(cut, golds[cut.row])
+        cuts = windows(texts, tokenizer, limit, stride, questions, null=True)
+        seen = _seen(cuts, golds)
+        for cut in cuts:
+            target = _target(cut, seen.get(cut.row))
             if target is not None:
                 longest[cut.row] = target[1] - target[0] + 1
             feature = {
@@ -156,14 +160,10 @@ class QuestionAnswering(Task):
             for name, value in feature.items():
                 features.setdefault(name, []).append(value)
         if mode != "predict":
-            wanted = {
-                row: text[slice(*gold)] for row, (text, gold) in enumerate(zip(texts, golds, strict=True)) if gold
-            }
-            lost = [row for row in wanted if row not in longest]
-            for row, ids in zip(lost, token_ids([wanted[row] for row in lost], tokenizer), strict=True):
-                longest[row] = len(ids)
-            held = {row: int(row not in lost) for row in wanted}
-            tally(features, held, dict.fromkeys(lost, 1), longest)
+            held = {row: int(row in longest) for row, gold in enumerate(golds) if gold}
+            lost = {row: 1 for row, holds in held.items() if not holds}
+            spans = {row: gold for row, gold in enumerate(golds) if gold and row in lost}
+            tally(features, held, lost, longest | token_counts(texts, spans, tokenizer))
         return features
 
     def collate(
@@ -214,8 +214,7 @@ class QuestionAnswering(Task):
             for begin, stop, score in window.output[1:]:
                 start = feature["starts"][int(begin) - feature["first"]]
                 end = feature["ends"][int(stop) - feature["first"]]
-                text = context[start:end]
-                start, end = start + len(text) - len(text.lstrip()), end - len(text) + len(text.rstrip())
+                start, end = surface(context, start, end)
                 if start < end:
                     found[start, end] = max(float(score), found.get((start, end), -np.inf))
         best = sorted(found.items(), key=lambda item: (-item[1], item[0]))[: self.n_best]
@@ -291,8 +290,8 @@ class QuestionAnswering(Task):
     def exchanged(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> tuple[list[Any], list[Any]]:
         """As the `squad` and `squad_v2` modules take them."""
         given = [{"id": i, "prediction_text": p["predicted"]} for i, p in zip(rows.ids, predictions, strict=True)]
-        for line in given if self.unanswerable else ():
-            line["no_answer_probability"] = 0.0
+        for line, prediction in zip(given, predictions, strict=True) if self.unanswerable else ():
+            line["no_answer_probability"] = 1 / (1 + math.exp(-prediction["no_answer"]))
         golds = [answers(value) for value in rows.column(self.answers)]
         texts = [{"text": [a.text for a in g], "answer_start": [a.start or 0 for a in g]} for g in golds]
         return given, [{"id": i, "answers": text} for i, text in zip(rows.ids, texts, strict=True)]
@@ -311,12 +310,42 @@ class QuestionAnswering(Task):
         )
 
 
+def _given(rows: Rows, name: str) -> list[list[Answer]]:
+    """The accepted answers of every row; a row where they are written otherwise is named."""
+    found = []
+    for row, value in enumerate(rows.column(name)):
+        try:
+            found.append(answers(value))
+        except DataError as error:
+            raise DataError(f"{rows.where(row)}: {error.problems[0]}") from None
+    return found
+
+
+def _seen(cuts: Sequence[Cut], golds: Sequence[tuple[int, int] | None]) -> dict[int, tuple[int, int]]:
+    """Row -> the characters of its answer, from the first to the last that a token stands for."""
+    seen: dict[int, tuple[int, int]] = {}
+    for cut in cuts:
+        gold = golds[cut.row]
+        found = gold and _shared(cut, gold)
+        if gold and found:
+            start, end = max(gold[0], cut.starts[found[0]]), min(gold[1], cut.ends[found[1]])
+            before = seen.get(cut.row, (start, end))
+            seen[cut.row] = min(start, before[0]), max(end, before[1])
+    return seen
+
+
+def _shared(cut: Cut, gold: tuple[int, int]) -> tuple[int, int] | None:
+    """The first and last token, counted from the text's first, that stand for characters of the answer."""
+    begin, stop = bisect_right(cut.ends, gold[0]), bisect_left(cut.starts, gold[1]) - 1
+    return (begin, stop) if begin <= stop else None
+
+
 def _target(cut: Cut, gold: tuple[int, int] | None) -> tuple[int, int] | None:
     """First and last token of the answer, where the window holds all of it."""
     if gold is None or not cut.starts or gold[0] < cut.starts[0] or gold[1] > cut.ends[-1]:
         return None
-    begin, stop = bisect_right(cut.ends, gold[0]), bisect_left(cut.starts, gold[1]) - 1
-    return (cut.first + begin, cut.first + stop) if begin <= stop else None
+    found = _shared(cut, gold)
+    return found and (cut.first + found[0], cut.first + found[1])
 
 
 def _scores(output: Any, batch: Batch) -> tuple[Tensor, Tensor]:

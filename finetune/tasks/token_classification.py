@@ -14,11 +14,12 @@ from pydantic import NonNegativeInt
 from finetune import tagging
 from finetune.data.base import Column
 from finetune.data.table import Rows
-from finetune.errors import DataError, listing, nearest
+from finetune.errors import DataError, RecipeError, listing, nearest
 from finetune.metrics import entities
+from finetune.metrics.entities import Entity
 from finetune.tasks.base import Batch, Head, Metric, Mode, Task, Window
 from finetune.tokens import pad, padded
-from finetune.units import marked, places, share
+from finetune.units import Marked, marked, places, share
 from finetune.windows import tally, windows
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ class TokenClassification(Task):
             labels = (OUTSIDE, *(f"{prefix}-{kind}" for kind in kinds for prefix in "BI"))
         if len(labels) < 2:
             raise DataError(f"{train.origin}: every word has the same tag in {task.target!r}; two are needed to learn.")
+        if self.labels:
+            _check_labels(self.labels, set(labels), scheme == "plain")
         return task.model_copy(update={"scheme": scheme, "labels": self.labels or labels})
 
     def aligned(self, config: PretrainedConfig) -> Self:
@@ -143,7 +146,7 @@ class TokenClassification(Task):
             else:
                 kinds = {entity.type for entity in entities.read(given)}
                 for position, problem in entities.problems(given, self.scheme or "iob2"):
-                    broken.append(f"{_place(rows, row, position)}: {problem}")
+                    broken.append(f"{rows.where_word(row, position)}: {problem}")
             for kind in kinds - set(self.types):
                 unknown[kind].append(rows.where(row))
         if unknown:
@@ -182,7 +185,7 @@ class TokenClassification(Task):
         stride = limit // 4 if self.stride is None else self.stride
         cuts = windows([source.text for source in sources], tokenizer, limit, stride)
         features: dict[str, list[Any]] = {}
-        lost: dict[int, int] = {}
+        held: dict[int, int] = {}
         for row, group in groupby(cuts, key=lambda cut: cut.row):
             of_row = list(group)
             decided = share([places(sources[row].words, cut) for cut in of_row], of_row)
@@ -202,13 +205,21 @@ class TokenClassification(Task):
                 for name, value in feature.items():
                     features.setdefault(name, []).append(value)
             if golds:
-                seen = {word for tokens in decided for word in tokens}
-                starts = {sources[row].words[word][0] for word in seen}
-                ends = {sources[row].words[word][1] for word in seen}
-                lost[row] = sum(e.start not in starts or e.end not in ends for e in golds[row][1])
+                tags, wanted = golds[row]
+                held[row] = self._held(sources[row], tags, wanted, decided)
         if golds:
-            tally(features, {row: len(gold[1]) - lost[row] for row, gold in enumerate(golds)}, lost, {})
+            tally(features, held, {row: len(gold[1]) - held[row] for row, gold in enumerate(golds)}, {})
         return features
+
+    def _held(self, source: Marked, tags: list[str], wanted: list[Entity], decided: list[dict[int, int]]) -> int:
+        """How many of a row's targets a model could find that is right at every token."""
+        best = [self._unseen] * len(tags)
+        for tokens in decided:
+            told = tagging.shared([tags[word] for word in tokens], list(tokens.values()), self.scheme == "plain")
+            for word, tag in zip(tokens, told, strict=True):
+                best[word] = tag
+        found = (tagging.each if self.scheme == "plain" else tagging.characters)(best, source)
+        return len(set(wanted) & set(found))
 
     def collate(
         self, features: Sequence[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, mode: Mode, seeds: Sequence[int]
@@ -251,9 +262,11 @@ class TokenClassification(Task):
         source = marked(row[self.source])
         tags, probabilities = [self._unseen] * len(source.words), [0.0] * len(source.words)
         for window in windows:
-            for word, (tag, probability) in zip(window.feature["word"], window.output, strict=True):
-                tags[word], probabilities[word] = self.names[int(tag)], float(probability)
-        return {"source": source, "plain": isinstance(row[self.source], str), "tags": tags, "sure": probabilities}
+            names = [self.names[int(tag)] for tag, _ in window.output]
+            told = tagging.shared(names, window.feature["token"], self.scheme == "plain")
+            for word, tag, (_, probability) in zip(window.feature["word"], told, window.output, strict=True):
+                tags[word], probabilities[word] = tag, float(probability)
+        return {"source": source, "plain": not isinstance(row[self.source], list), "tags": tags, "sure": probabilities}
 
     @property
     def _unseen(self) -> str:
@@ -340,9 +353,12 @@ class TokenClassification(Task):
         return rows.column(self.source), rows.column(self.target)
 
 
-def _place(rows: Rows, row: int, position: int) -> str:
-    """Where a word stands: its line where the file has one for each word, else its row and number."""
-    where = rows.where(row)
-    if "line" not in rows.columns:
-        return f"{where} word {position + 1}"
-    return f"{where.rpartition(' ')[0]} {rows.batch(row, row + 1)['line'][0] + position}"
+def _check_labels(labels: tuple[str, ...], found: set[str], plain: bool) -> None:
+    """Look that the labels of a recipe name every tag of the training rows, and nothing that no word could get."""
+    kinds = {name[2:] for name in (*labels, *found) if not plain and name[:2] in ("B-", "I-")}
+    possible = set(labels) | found if plain else {OUTSIDE, *(f"{prefix}-{kind}" for prefix in "BI" for kind in kinds)}
+    if sorted(labels) != sorted(possible):
+        raise RecipeError(
+            f"task.labels: {listing(map(repr, labels), 20)}, but the model learns "
+            f"{'the tags of the rows' if plain else 'IOB2'}. Name each of {listing(sorted(possible), 20)} once."
+        )

@@ -99,7 +99,7 @@ def test_predicts_the_inputs_alone(runs, combination):
     predictor = load(runs(combination[0])[0][combination].directory)
     sample = CASES[combination[0]].sample
     one, two = predictor([sample]), predictor([sample, sample])
-    assert one[0]["predicted"] == two[1]["predicted"]
+    assert predictor.recipe.task.agree(one[0], two[1], 1e-5)
 
 
 @pytest.mark.parametrize("combination", runnable())
@@ -113,4 +113,5 @@ def test_scores_follow_from_the_written_predictions(runs, combination):
     assert set(found) == set(result.scores["validation"])
     for name, score in result.scores["validation"].items():
         assert score["value"] == pytest.approx(found[name])
-        assert score["low"] <= score["value"] <= score["high"]
+        # what is best on a resample is better than what is best on the rows themselves
+        assert name.startswith("best_") or score["low"] <= score["value"] <= score["high"]

@@ -67,8 +67,11 @@ def widened(batch: Batch, columns: int, pad_token: int) -> Batch:
     """The same batch with more padding on the right."""
     fill = {"input_ids": pad_token, "labels": -100, "token": -1}
 
+    size = batch.inputs["input_ids"].shape
+
     def more(name: str, tensor: torch.Tensor) -> torch.Tensor:
-        return torch.nn.functional.pad(tensor, (0, columns), value=fill.get(name, 0)) if tensor.dim() == 2 else tensor
+        wide = tensor.dim() == 2 and tensor.shape[1] == size[1]
+        return torch.nn.functional.pad(tensor, (0, columns), value=fill.get(name, 0)) if wide else tensor
 
     inputs = {name: more(name, tensor) for name, tensor in batch.inputs.items()}
     targets = {name: more(name, tensor) for name, tensor in batch.targets.items()}

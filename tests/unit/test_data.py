@@ -22,7 +22,6 @@ from finetune import Classification, Data, DataError, catalog
 from finetune.data import features, formats, table
 from finetune.data.base import Column, hold_out
 from finetune.data.formats import Options
-from finetune.data.official import glue
 from finetune.data.official import reader as official_reader
 from finetune.evaluation import Encoder
 from finetune.pretrained import tokenizer_of
@@ -664,104 +663,12 @@ def test_rows_that_give_no_feature_are_refused() -> None:
         features.encode(read_train(Data.rows(many(3))), nothing, ("nothing",))
 
 
-# The published GLUE files
-
-
-def glue_folder(folder: Path, **files: str) -> Path:
-    for name, text in files.items():
-        write(folder, f"{name}.tsv", text)
-    return folder
-
-
-def glue_rows(folder: Path, subset: str, split: str = "train") -> list[dict[str, Any]]:
-    rows = glue.read(folder, subset)[split]
-    return [{name: record[name] for name in rows.columns} for record in rows.records()]
-
-
-def test_unbalanced_quotes_of_glue_are_text(tmp_path: Path) -> None:
-    glue_folder(tmp_path, train='sentence\tlabel\n"open \t0\nclose" "\t1\n')
-    assert [row["sentence"] for row in glue_rows(tmp_path, "sst2")] == ['"open ', 'close" "']
-
-
-@pytest.mark.parametrize("word", ["NA", "null", "nan", "None", ""])
-def test_a_word_of_glue_that_looks_like_a_missing_value_is_text(tmp_path: Path, word: str) -> None:
-    glue_folder(tmp_path, train=f"sentence\tlabel\n{word}\t0\n")
-    assert glue_rows(tmp_path, "sst2") == [{"sentence": word, "label": "negative"}]
-
-
-def test_cola_has_no_header_but_in_its_test_file(tmp_path: Path) -> None:
-    glue_folder(tmp_path, train="gj04\t0\t*\tFirst line.\n", test="index\tsentence\n0\tHidden.\n")
-    assert glue_rows(tmp_path, "cola") == [{"sentence": "First line.", "label": "unacceptable"}]
-    assert glue_rows(tmp_path, "cola", "test") == [{"sentence": "Hidden."}]
-
-
-def test_the_string_columns_of_mrpc_get_the_names_of_the_hub(tmp_path: Path) -> None:
-    glue_folder(tmp_path, dev="Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t7\t8\tOne.\tTwo.\n")
-    assert glue_rows(tmp_path, "mrpc", "validation") == [
-        {"sentence1": "One.", "sentence2": "Two.", "label": "equivalent"}
-    ]
-
-
-def test_a_test_file_without_labels_has_no_label_column(tmp_path: Path) -> None:
-    glue_folder(tmp_path, test="index\tsentence1\tsentence2\n0\ta\tb\n")
-    assert glue.read(tmp_path, "rte")["test"].columns == ["sentence1", "sentence2"]
-
-
-@pytest.mark.parametrize(
-    ("subset", "written", "names"),
-    [
-        ("rte", ["entailment", "not_entailment"], ["entailment", "not_entailment"]),
-        ("rte", ["0", "1"], ["entailment", "not_entailment"]),
-        ("wnli", ["0", "1"], ["not_entailment", "entailment"]),
-    ],
-)
-def test_labels_of_glue_are_names_in_the_order_of_the_hub(
-    tmp_path: Path, subset: str, written: list[str], names: list[str]
-) -> None:
-    lines = "".join(f"{number}\ta\tb\t{label}\n" for number, label in enumerate(written))
-    glue_folder(tmp_path, train=f"index\tsentence1\tsentence2\tlabel\n{lines}")
-    assert [row["label"] for row in glue_rows(tmp_path, subset)] == names
-
-
-@pytest.mark.parametrize("label", ["2", "-1", "maybe", "", "٣"])
-def test_a_label_that_glue_does_not_know_is_named_with_its_line(tmp_path: Path, label: str) -> None:
-    glue_folder(tmp_path, train=f"sentence\tlabel\ngood\t1\nbad\t{label}\n")
-    with pytest.raises(DataError, match=r"train\.tsv line 3: the label .* is none of negative, positive"):
-        glue.read(tmp_path, "sst2")
-
-
-def test_a_glue_file_that_lacks_a_column_is_told(tmp_path: Path) -> None:
-    glue_folder(tmp_path, train="text\tlabel\ngood\t1\n")
-    with pytest.raises(DataError, match=r"has no column 'sentence'\. Columns here: text, label"):
-        glue.read(tmp_path, "sst2")
-
-
-def test_the_folder_of_all_subsets_serves_as_well(tmp_path: Path) -> None:
-    (tmp_path / "SST-2").mkdir()
-    glue_folder(tmp_path / "SST-2", train="sentence\tlabel\ngood\t1\n")
-    assert len(glue_rows(tmp_path, "sst2")) == 1
-
-
-def test_a_folder_without_glue_files_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is it the folder of SST-2"):
-        glue.read(tmp_path, "sst2")
-
-
-def test_an_unknown_subset_names_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"unknown GLUE subset 'sst-2'\. Did you mean 'sst2'"):
-        glue.read(tmp_path, "sst-2")
+# Published layouts
 
 
 def test_an_unknown_layout_names_the_nearest() -> None:
     with pytest.raises(DataError, match=r"unknown data\.reader 'glu'\. Did you mean 'glue'"):
         official_reader("glu")
-
-
-def test_the_official_files_take_the_place_of_the_hub(tmp_path: Path) -> None:
-    lines = "".join(f"word {number}\t{number % 2}\n" for number in range(10))
-    glue_folder(tmp_path, train=f"sentence\tlabel\n{lines}", dev="sentence\tlabel\nbad\t0\n")
-    splits = Data.hub("nyu-mll/glue", "sst2", path=str(tmp_path), reader="glue").read()
-    assert {name: len(rows) for name, rows in splits.items()} == {"train": 10, "validation": 1}
 
 
 def test_plain_files_take_the_place_of_the_hub(tmp_path: Path) -> None:
@@ -775,37 +682,3 @@ def test_a_split_that_is_not_there_names_the_known_ones(tmp_path: Path) -> None:
     write(tmp_path, "train.csv", "text,label\na,x\n")
     with pytest.raises(DataError, match=r"has no split 'validation' \(data\.validation\).* Known: train"):
         Data.hub("some/rows", path=str(tmp_path)).read()
-
-
-@pytest.mark.parametrize(
-    ("subset", "counts"),
-    [
-        ("cola", {"train": 8551, "validation": 1043, "test": 1063}),
-        ("mrpc", {"train": 3668, "validation": 408, "test": 1725}),
-        ("rte", {"train": 2490, "validation": 277, "test": 3000}),
-        ("sst2", {"train": 67349, "validation": 872, "test": 1821}),
-        ("wnli", {"train": 635, "validation": 71, "test": 146}),
-        ("qnli", {"validation": 5463, "test": 5463}),
-    ],
-)
-def test_the_published_files_have_the_published_numbers_of_rows(
-    real_data: Path, subset: str, counts: dict[str, int]
-) -> None:
-    splits = glue.read(real_data / "glue", subset)
-    assert {name: len(rows) for name, rows in splits.items()} == counts
-
-
-@pytest.mark.parametrize(
-    ("subset", "counts"),
-    [
-        ("cola", {"unacceptable": 2528, "acceptable": 6023}),
-        ("mrpc", {"not_equivalent": 1194, "equivalent": 2474}),
-        ("rte", {"entailment": 1249, "not_entailment": 1241}),
-        ("sst2", {"negative": 29780, "positive": 37569}),
-        ("wnli", {"not_entailment": 323, "entailment": 312}),
-    ],
-)
-def test_the_published_files_have_the_published_numbers_of_labels(
-    real_data: Path, subset: str, counts: dict[str, int]
-) -> None:
-    assert Counter(glue.read(real_data / "glue", subset)["train"].column("label")) == counts

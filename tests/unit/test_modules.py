@@ -1,4 +1,4 @@
-"""Modules of `evaluate` named in a recipe: loaded from files without a network, scored with intervals, refused in words."""
+"""Modules of `evaluate` in a recipe: loaded from files without a network, scored with intervals, refused in words."""
 
 import http.server
 import math
@@ -13,7 +13,8 @@ import pytest
 
 from finetune import hub
 from finetune.errors import RecipeError
-from finetune.modules import Score, load, score, stem
+from finetune.modules.loading import load, stem
+from finetune.modules.scoring import Score, score
 
 FEATURES = {
     "integers": 'datasets.Value("int32")',
@@ -99,7 +100,7 @@ def test_a_file_beside_the_module_is_imported_with_a_dot(write, asked):
 
 def test_a_file_that_wants_another_from_the_network_is_refused_without_asking(write, asked):
     imports = "import datasets\nimport evaluate\nfrom .other import x  # From: https://example.org/other.py"
-    with pytest.raises(RecipeError, match="wants a file of the network .*put that file beside it"):
+    with pytest.raises(RecipeError, match=r"wants a file of the network .*put that file beside it"):
         load(write(source(imports=imports)))
     assert asked == []
 
@@ -243,7 +244,7 @@ def test_numbers_are_kept_with_those_of_inner_dictionaries(write):
 
 @pytest.mark.parametrize("returned", ["0.5", "{}", "{'a': [1]}", "None"])
 def test_a_module_that_returns_no_number_is_refused(write, returned):
-    with pytest.raises(RecipeError, match="returns .*; a dictionary of names and numbers is needed"):
+    with pytest.raises(RecipeError, match=r"returns .*; a dictionary of names and numbers is needed"):
         score((write(source(f"return {returned}")),), [1], [1])
 
 
@@ -342,7 +343,7 @@ def test_a_key_too_many_is_refused(write):
 
 
 def test_an_error_of_the_module_itself_is_named(write):
-    with pytest.raises(RecipeError, match="'.*mymetric' fails with ZeroDivisionError: division by zero"):
+    with pytest.raises(RecipeError, match=r"'.*mymetric' fails with ZeroDivisionError: division by zero"):
         score((write(source("return 1 / 0")),), [1], [1])
 
 
@@ -351,7 +352,7 @@ def test_an_error_of_the_module_itself_is_named(write):
     [
         ("integers", [1.0, 0.7], [1.0, 1.0], "0.7 of the predictions as 0"),
         ("integers", [1.0, 1.0], [1.0, 2.5], "2.5 of the references as 2"),
-        ("lists", [[1.0, 0.0], [0.0, 0.2]], [[1, 0], [0, 1]], "0.2 of the predictions as 0"),
+        ("lists", [[0.2, 0.0], [0.0, 1.0]], [[1, 0], [0, 1]], "0.2 of the predictions as 0"),
         ('datasets.Value("bool")', [1.0, 0.7], [1.0, 1.0], "0.7 of the predictions as True"),
         ('{"x": datasets.Value("int8")}', [{"x": 0.5}], [{"x": 1.0}], "0.5 of the predictions as 0"),
     ],

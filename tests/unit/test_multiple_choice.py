@@ -209,7 +209,7 @@ def test_a_row_that_cannot_be_predicted_is_named():
 
 def of_logits(counts, logits, labels, weights):
     targets = {"counts": torch.tensor(counts), "labels": torch.tensor(labels)}
-    output = SimpleNamespace(logits=torch.tensor(logits, dtype=torch.float64, requires_grad=True)[:, None])
+    output = SimpleNamespace(logits=torch.tensor(logits, dtype=torch.float64)[:, None])
     return output, Batch({}, targets, torch.tensor(weights, dtype=torch.float64))
 
 

@@ -232,7 +232,12 @@ def test_a_gzipped_file_takes_the_place_of_a_plain_one(tmp_path: Path) -> None:
 def test_the_columns_of_conll_have_names(tmp_path: Path) -> None:
     save(tmp_path, "train.txt", "EU NNP B-NP B-ORG\nrejects VBZ B-VP O\n")
     assert plain(conll2003.read(tmp_path, None)["train"]) == [
-        {"words": ["EU", "rejects"], "pos": ["NNP", "VBZ"], "chunk": ["B-NP", "B-VP"], "tags": ["B-ORG", "O"]}
+        {
+            "tokens": ["EU", "rejects"],
+            "pos_tags": ["NNP", "VBZ"],
+            "chunk_tags": ["B-NP", "B-VP"],
+            "ner_tags": ["B-ORG", "O"],
+        }
     ]
 
 
@@ -246,8 +251,8 @@ def test_the_three_files_of_wnut_are_found(tmp_path: Path) -> None:
 def test_words_of_wnut_may_hold_anything_but_a_tab(tmp_path: Path) -> None:
     save(tmp_path, "wnut17train.conll", 'a b\tO\n"\tO\n#\tO\n\t\nLil\tB-person\n')
     assert plain(wnut17.read(tmp_path, None)["train"]) == [
-        {"words": ["a b", '"', "#"], "tags": ["O", "O", "O"]},
-        {"words": ["Lil"], "tags": ["B-person"]},
+        {"tokens": ["a b", '"', "#"], "ner_tags": ["O", "O", "O"]},
+        {"tokens": ["Lil"], "ner_tags": ["B-person"]},
     ]
 
 
@@ -410,7 +415,7 @@ def test_a_wrong_line_of_fewclue_is_named(tmp_path: Path, task: str, values: dic
 
 def test_conll_has_its_published_numbers_of_sentences_and_words(real_data: Path) -> None:
     splits = conll2003.read(real_data / "conll2003", None)
-    assert {name: (len(rows), sum(map(len, rows.column("words")))) for name, rows in splits.items()} == {
+    assert {name: (len(rows), sum(map(len, rows.column("tokens")))) for name, rows in splits.items()} == {
         "train": (14041, 203621),
         "validation": (3250, 51362),
         "test": (3453, 46435),
@@ -418,7 +423,7 @@ def test_conll_has_its_published_numbers_of_sentences_and_words(real_data: Path)
 
 
 def test_conll_has_its_published_numbers_of_entities(real_data: Path) -> None:
-    tags = conll2003.read(real_data / "conll2003", None)["test"].column("tags")
+    tags = conll2003.read(real_data / "conll2003", None)["test"].column("ner_tags")
     starts = Counter(tag for sentence in tags for tag in sentence if tag.startswith("B-"))
     assert starts == {"B-LOC": 1668, "B-ORG": 1661, "B-PER": 1617, "B-MISC": 702}
 
@@ -427,7 +432,7 @@ def test_the_lines_of_conll_lead_to_its_words(real_data: Path) -> None:
     lines = (real_data / "conll2003" / "valid.txt").read_text("utf-8").split("\n")
     for record in conll2003.read(real_data / "conll2003", None)["validation"].records():
         first = record["__line__"] - 1
-        assert [line.split(" ")[0] for line in lines[first : first + len(record["words"])]] == record["words"]
+        assert [line.split(" ")[0] for line in lines[first : first + len(record["tokens"])]] == record["tokens"]
 
 
 def test_squad_v1_has_its_published_numbers_of_questions(real_data: Path) -> None:

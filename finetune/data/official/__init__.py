@@ -1,14 +1,14 @@
 """One file for each published file layout that has its own traps; `data.reader` names one."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from finetune import catalog
 from finetune.data.table import Rows
 from finetune.errors import DataError, unknown
 
-Reader = Callable[[Path, str | None], dict[str, Rows]]
+Reader = Callable[[Path, str | None], Mapping[str, Rows]]
 """From a folder and the name of a subset to its splits, with the columns and label names that the Hub gives them."""
 
 

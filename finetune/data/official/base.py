@@ -22,12 +22,14 @@ class Splits(Mapping[str, Rows]):
         files: Split -> its file.
         reading: From a file to its records.
         key: What the records depend on besides the file's content and name; the reader's name at least.
+        by_word: Whether each word has a line of its own.
     """
 
-    def __init__(self, files: Mapping[str, Path], reading: Reading, *key: object):
+    def __init__(self, files: Mapping[str, Path], reading: Reading, *key: object, by_word: bool = False):
         self._files = files
         self._reading = reading
         self._key = key
+        self._by_word = by_word
 
     def __getitem__(self, split: str) -> Rows:
         path = self._files[split]
@@ -36,7 +38,7 @@ class Splits(Mapping[str, Rows]):
             table.write(self._reading(path), path.name, target)
 
         stored = cache.cached("rows", (cache.file_digest(path), path.name, *self._key), write)
-        return table.read(stored, split, path.name)
+        return table.read(stored, split, path.name, by_word=self._by_word)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)

@@ -1,4 +1,4 @@
-"""The English files of the CoNLL-2003 shared task (Tjong Kim Sang and De Meulder 2003): words, pos, chunk, tags.
+"""The English files of the CoNLL-2003 shared task (Tjong Kim Sang and De Meulder 2003), with the columns of the Hub.
 
 Tags are as the files have them: `B-` starts every entity in train.txt and its kin (IOB2), in eng.train only one that
 touches another of its type (IOB1).
@@ -19,7 +19,7 @@ FILES = {
     "validation": ("valid.txt", "dev.txt", "eng.testa"),
     "test": ("test.txt", "eng.testb"),
 }
-OPTIONS = Options(header=("words", "pos", "chunk", "tags"), layout="conll")
+OPTIONS = Options(header=("tokens", "pos_tags", "chunk_tags", "ner_tags"), layout="conll")
 
 
 def read(folder: Path, config: str | None) -> Splits:
@@ -34,7 +34,7 @@ def read(folder: Path, config: str | None) -> Splits:
     """
     if config is not None:
         raise DataError(f"CoNLL-2003 has no subsets; leave data.config out (it is {config!r}).")
-    return Splits(pick(folder, FILES, "CoNLL-2003"), _records, "conll2003")
+    return Splits(pick(folder, FILES, "CoNLL-2003"), _records, "conll2003", by_word=True)
 
 
 def _records(path: Path) -> Iterator[Record]:

@@ -18,7 +18,7 @@ FILES = {
     "validation": ("emerging.dev.conll",),
     "test": ("emerging.test.annotated",),
 }
-OPTIONS = Options(delimiter="\t", header=("words", "tags"), layout="conll")
+OPTIONS = Options(delimiter="\t", header=("tokens", "ner_tags"), layout="conll")
 
 
 def read(folder: Path, config: str | None) -> Splits:
@@ -33,7 +33,7 @@ def read(folder: Path, config: str | None) -> Splits:
     """
     if config is not None:
         raise DataError(f"WNUT-17 has no subsets; leave data.config out (it is {config!r}).")
-    return Splits(pick(folder, FILES, "WNUT-17"), _records, "wnut17")
+    return Splits(pick(folder, FILES, "WNUT-17"), _records, "wnut17", by_word=True)
 
 
 def _records(path: Path) -> Iterator[Record]:

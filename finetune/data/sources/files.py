@@ -77,7 +77,8 @@ def read_files(paths: list[Path], split: str, options: Options) -> Rows:
         def write(target: Path, path: Path = path, name: str = name) -> None:
             table.write(formats.read(path, options), name, target)
 
-        parts.append(table.read(cache.cached("rows", (content, name, options), write), split, name))
+        stored = cache.cached("rows", (content, name, options), write)
+        parts.append(table.read(stored, split, name, by_word=formats.in_columns(path, options)))
     if len(parts) == 1:
         return parts[0]
     try:
@@ -85,4 +86,5 @@ def read_files(paths: list[Path], split: str, options: Options) -> Rows:
     except (ValueError, TypeError, AttributeError) as error:
         kinds = "; ".join(f"{part.origin}: {dict(part.table.features)}" for part in parts)
         raise DataError(f"the files of {split} hold different types in the same column: {kinds}.") from error
-    return Rows(joined, split, ", ".join(part.origin for part in parts))
+    by_word = all(part.by_word for part in parts)
+    return Rows(joined, split, ", ".join(part.origin for part in parts), by_word=by_word)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from finetune import hub
 from finetune.config import FilePath
@@ -42,7 +43,7 @@ class Hub(Data):
     test: str | None = "test"
     """Name of the test split; None: none. It may be absent."""
 
-    more: dict[str, str] = {}
+    more: dict[str, str] = Field(default_factory=dict)
     """Further splits, scored at the end where they have targets: name here -> name at the source, as
     `validation_mismatched`, or `SUBSET/SPLIT` for one of another subset."""
 
@@ -78,17 +79,18 @@ class Hub(Data):
         """The commit that the Hub answered with."""
         return {self.id: self._commit} if self._commit else {}
 
-    def _subset(self, config: str | None) -> dict[str, Rows]:
+    def _subset(self, config: str | None) -> Mapping[str, Rows]:
         """All splits of a subset."""
         return self._from_folder(Path(self.path), config) if self.path is not None else self._from_hub(config)
 
-    def _from_folder(self, folder: Path, config: str | None) -> dict[str, Rows]:
+    def _from_folder(self, folder: Path, config: str | None) -> Mapping[str, Rows]:
         if not folder.is_dir():
             raise DataError(f"data.path: the folder {folder} does not exist.")
         if self.reader is not None:
             return official.reader(self.reader)(folder, config)
         found = {}
-        for name in filter(None, (self.train, self.validation, self.test)):
+        others = (where for where in self.more.values() if "/" not in where)
+        for name in filter(None, (self.train, self.validation, self.test, *others)):
             files = sorted(path for path in folder.glob(f"{name}.*") if suffix(path))
             if len(files) > 1:
                 raise DataError(f"{folder} has several files for {name!r}: {listing(file.name for file in files)}.")
