@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from finetune import batching, statistics, tokens, units, windows
+from finetune import batching, metrics, statistics, text
 from finetune.compute import Compute
 from finetune.data import cache
 from finetune.data import features as feature_store
@@ -66,7 +66,8 @@ class Encoder:
 def _code_digest(kind: type[Task]) -> str:
     """Of the files that say how a task encodes, so that features made by other code are never taken from the cache."""
     files = [inspect.getfile(member) for member in kind.__mro__ if issubclass(member, Task)]
-    files += [tokens.__file__, windows.__file__, units.__file__]
+    for package in (text, metrics):
+        files += sorted(str(path) for path in Path(package.__path__[0]).glob("*.py"))
     try:
         return cache.digest(*(cache.file_digest(Path(file)) for file in files))
     except OSError:  # a class that stands in no file, as one of a notebook's cell

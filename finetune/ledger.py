@@ -31,7 +31,7 @@ def ledger(task: Task, features: Features, limit: int) -> dict[str, int]:
     counts |= {"windowed": beyond, "targets": int((held + lost).sum()), "lost": int(lost.sum())}
     needed = int(longest[lost > 0].max(initial=0))
     if needed:
-        counts |= {"stride": needed} if needed < limit // 2 else {"max_length": int(whole.max())}
+        counts |= {"stride": needed} if needed < limit // 3 else {"max_length": int(whole.max())}
     return counts
 
 

@@ -40,11 +40,12 @@ class Predictor:
     compute: Compute
     decisions: dict[str, Any]
 
-    def __call__(self, rows: Sequence[dict[str, Any] | str | tuple[str, ...]]) -> list[dict[str, Any]]:
+    def __call__(self, rows: Sequence[dict[str, Any] | str | list[str] | tuple[str, ...]]) -> list[dict[str, Any]]:
         """One prediction a row.
 
         Args:
-            rows: Dictionaries of the input columns; a plain text or a tuple of texts where those are meant.
+            rows: Dictionaries of the input columns; a plain text, a list of words or a tuple of texts where those are
+                meant.
 
         Raises:
             DataError: An input column is missing.
@@ -67,8 +68,8 @@ class Predictor:
         return done.predictions
 
 
-def _record(row: dict[str, Any] | str | tuple[str, ...], names: list[str], number: int) -> dict[str, Any]:
-    if isinstance(row, str):
+def _record(row: dict[str, Any] | str | list[str] | tuple[Any, ...], names: list[str], number: int) -> dict[str, Any]:
+    if isinstance(row, str) or (isinstance(row, list) and len(names) == 1):  # a list: the words of a text
         row = (row,)
     if not isinstance(row, dict):
         if len(row) != len(names):

@@ -82,6 +82,35 @@ def best_threshold(
     return float(totals[best] / weights.sum()), float(threshold)
 
 
+def scores(statistics: np.ndarray, weights: np.ndarray, thresholds: bool) -> dict[str, float]:
+    """The official scores of answers, as shares of 1.
+
+    Args:
+        statistics: `(rows, 7)`: whether the row has an answer, the margin of "no answer", exact and F1 of the best
+            answer, exact and F1 of the prediction, and whether the row is reported on for a threshold that was fitted
+            on others.
+        weights: `(rows,)`, how often each row counts.
+        thresholds: Whether "no answer" may be predicted: then also the scores of rows with and without an answer;
+            `best_*`, with the threshold that is best on these very rows, as evaluate-v2.0.py reports them; and
+            `heldout_*`, with the threshold of the prediction on the rows that did not fit it.
+    """
+    answerable, margin, exact, f1, said_exact, said_f1, reported = statistics.T
+    found = {"f1": _mean(said_f1, weights), "exact": _mean(said_exact, weights)}
+    if not thresholds:
+        return found
+    found["HasAns_f1"], found["HasAns_exact"] = (_mean(s, weights * answerable) for s in (said_f1, said_exact))
+    found["NoAns_f1"] = _mean(said_f1, weights * (1 - answerable))
+    for name, answered in (("f1", f1), ("exact", exact)):
+        value, threshold = best_threshold(margin, answered, 1 - answerable, weights)
+        found |= {f"best_{name}": value, f"best_{name}_threshold": threshold}
+    found["heldout_f1"], found["heldout_exact"] = (_mean(s, weights * reported) for s in (said_f1, said_exact))
+    return found
+
+
+def _mean(values: np.ndarray, weights: np.ndarray) -> float:
+    return float(values @ weights / weights.sum()) if weights.sum() > 0 else 0.0
+
+
 def _normalised(golds: Sequence[str]) -> list[str]:
     """The gold answers that are not empty once normalised; one empty answer where there are none."""
     return [text for text in map(normalize_answer, golds) if text] or [""]

@@ -16,7 +16,8 @@ from finetune.errors import DataError, RecipeError, listing, nearest
 from finetune.metrics import classification as metrics
 from finetune.metrics.swapped import swapped
 from finetune.tasks.base import Batch, Metric
-from finetune.tasks.texts import Classes, as_text, known_scores, precise
+from finetune.tasks.texts import Classes, known_scores, precise
+from finetune.text.labels import label_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -61,7 +62,7 @@ class Classification(Classes):
 
     def resolve(self, train: Rows, tokenizer: PreTrainedTokenizerBase) -> Self:
         """Fill in the class names, the positive class and the weights."""
-        values = [as_text(value) for value in train.column(self.label)]
+        values = [label_text(value) for value in train.column(self.label)]
         empty = [row for row, value in enumerate(values) if value == ""]
         if empty:
             where = listing(train.where(row) for row in empty)
@@ -92,7 +93,7 @@ class Classification(Classes):
         """Refuse labels that are no class."""
         values = rows.column(self.label)
         bad = np.flatnonzero(self.ids(values) < 0).tolist()
-        self.refuse(rows, self.label, [(row, as_text(values[row])) for row in bad])
+        self.refuse(rows, self.label, [(row, label_text(values[row])) for row in bad])
 
     def learned(self, rows: dict[str, list[Any]]) -> tuple[list[Any], list[float]]:
         """Class ids, and the weights of the classes."""

@@ -15,7 +15,8 @@ from finetune.data.table import Rows
 from finetune.errors import DataError, listing
 from finetune.metrics import multilabel as metrics
 from finetune.tasks.base import Batch, Metric
-from finetune.tasks.texts import Classes, as_text, known_scores, precise
+from finetune.tasks.texts import Classes, known_scores, precise
+from finetune.text.labels import label_text
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -95,7 +96,7 @@ class MultiLabel(Classes):
         """The classes of a row as its one column holds them; None where it holds no list."""
         if isinstance(value, str) and self.separator is not None:
             return [part.strip() for part in value.split(self.separator) if part.strip()]
-        return [as_text(part) for part in value] if isinstance(value, (list, tuple)) else None
+        return [label_text(part) for part in value] if isinstance(value, (list, tuple)) else None
 
     def _check_form(self, rows: Rows) -> None:
         """Refuse what is no list of classes, and in a column of one class what is no answer."""
@@ -106,7 +107,7 @@ class MultiLabel(Classes):
                 bad = [row for row, value in enumerate(values) if self._split(value) is None]
                 needed = "a list of classes is needed; for one text of several classes set task.separator"
             else:
-                bad = [row for row, value in enumerate(values) if as_text(value).lower() not in ANSWERS]
+                bad = [row for row, value in enumerate(values) if label_text(value).lower() not in ANSWERS]
                 needed = "1, 0, true or false is needed"
             if bad:
                 where = listing((rows.where(row) for row in bad), 3)
@@ -131,7 +132,7 @@ class MultiLabel(Classes):
         table = np.zeros((len(columns[0]), len(self.names)), dtype=np.int64)
         if isinstance(self.label, tuple):
             for name, values in zip(self.label, columns, strict=True):
-                table[:, self.names.index(name)] = [ANSWERS.get(as_text(value).lower(), 0) for value in values]
+                table[:, self.names.index(name)] = [ANSWERS.get(label_text(value).lower(), 0) for value in values]
         else:
             for row, value in zip(table, columns[0], strict=True):
                 ids = self.ids(self._split(value) or [])

@@ -11,16 +11,17 @@ from pydantic import Field, model_validator
 
 from finetune.data.base import Column
 from finetune.data.table import ROW_ID, Rows
-from finetune.errors import DataError, RecipeError, listing, nearest
+from finetune.errors import DataError, listing, nearest
 from finetune.tasks.base import Batch, Head, Metric, Mode, Window
-from finetune.tasks.texts import Texts, as_text, precise, shortened_around
-from finetune.tokens import padded, tokens
+from finetune.tasks.texts import Texts, precise, shortened_around
+from finetune.text.choices import Reading, Written, as_written
+from finetune.text.labels import label_text
+from finetune.text.tokens import padded, tokens
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-Written = Literal["position", "position_from_1", "choice"]
 Around = tuple[str, str]
 """The text before and after the place of the choice; without a place all of it stands after."""
 
@@ -52,6 +53,11 @@ class MultipleChoice(Texts):
             raise ValueError("begin: a choice that is put into the text (placeholder) has no beginning of its own.")
         return self
 
+    @property
+    def row(self) -> Reading:
+        """How a row is read."""
+        return Reading(self.columns, self.choices, self.placeholder, self.label, self.written)
+
     def metrics(self) -> tuple[Metric, ...]:
         """The share of right rows."""
         return tuple(Metric(name) for name in self.score)
@@ -73,33 +79,8 @@ class MultipleChoice(Texts):
     def resolve(self, train: Rows, tokenizer: PreTrainedTokenizerBase) -> Self:
         """Find out what the label column holds."""
         options = self._every(train.records(), train.where)
-        labels = [as_text(value) for value in train.column(self.label)]
-        return self.model_copy(update={"written": self.written or _as_written(labels, options)})
-
-    def _options(self, row: dict[str, Any]) -> list[str]:
-        """The choices of a row.
-
-        Raises:
-            ValueError: The row cannot be put to a model; the message says why.
-        """
-        if isinstance(self.choices, str):
-            options = row[self.choices]
-            if not isinstance(options, (list, tuple)) or any(option is None for option in options):
-                raise ValueError(f"column {self.choices!r} holds {options!r:.60}; a list of choices is needed")
-        else:
-            options = [row[name] for name in self.choices]
-            while options and options[-1] in (None, ""):
-                options.pop()
-            if any(option in (None, "") for option in options):
-                raise ValueError("a choice is empty, but a later one is not")
-        if len(options) < 2:
-            raise ValueError(f"{len(options)} choices, at least 2 are needed")
-        if self.placeholder is not None and self.placeholder not in self._text(row):
-            raise ValueError(f"the text does not hold {self.placeholder!r} (task.placeholder)")
-        return [as_text(option) for option in options]
-
-    def _text(self, row: dict[str, Any]) -> str:
-        return " ".join(str(row[name]) for name in self.columns)
+        labels = [label_text(value) for value in train.column(self.label)]
+        return self.model_copy(update={"written": self.written or as_written(labels, options)})
 
     def _every(self, records: Iterable[dict[str, Any]], where: Callable[[int], str]) -> list[list[str]]:
         """The choices of all rows.
@@ -110,7 +91,7 @@ class MultipleChoice(Texts):
         options, problems = [], []
         for position, record in enumerate(records):
             try:
-                options.append(self._options(record))
+                options.append(self.row.options(record))
             except ValueError as error:
                 problems.append(f"{where(position)}: {error}.")
         if problems:
@@ -121,9 +102,9 @@ class MultipleChoice(Texts):
     def check(self, rows: Rows) -> None:
         """Refuse rows that cannot be put to a model, and labels that are none of the row's choices."""
         every = self._every(rows.records(), rows.where)
-        bad = [position for position, row in enumerate(rows.records()) if self._right(row) < 0]
+        bad = [position for position, row in enumerate(rows.records()) if self.row.right(row) < 0]
         if bad:
-            value, options = as_text(rows.column(self.label)[bad[0]]), every[bad[0]]
+            value, options = label_text(rows.column(self.label)[bad[0]]), every[bad[0]]
             first = int(self.written == "position_from_1")
             known = (
                 nearest(value, options)
@@ -136,14 +117,6 @@ class MultipleChoice(Texts):
                 f"(task.written={self.written}; {len(bad)} such rows: {where}). {known}"
             )
 
-    def _right(self, row: dict[str, Any]) -> int:
-        """The position of a row's right choice, from 0; -1 where the label names none."""
-        value, options = as_text(row[self.label]), self._options(row)
-        if self.written == "choice":
-            return options.index(value) if value in options else -1
-        position = (int(value) if value.isdecimal() else -1) - (self.written == "position_from_1")
-        return position if 0 <= position < len(options) else -1
-
     def head(self, config: PretrainedConfig) -> Head:
         """One score a choice, by a sequence classifier, which exists for decoders too."""
         return Head(
@@ -154,7 +127,7 @@ class MultipleChoice(Texts):
 
     def learned(self, rows: dict[str, list[Any]]) -> tuple[list[Any], list[float]]:
         """The positions of the right choices; every row counts 1."""
-        right = [self._right(record) for record in _records(rows)]
+        right = [self.row.right(record) for record in _records(rows)]
         return right, [1.0] * len(right)
 
     def encode(
@@ -197,8 +170,8 @@ class MultipleChoice(Texts):
 
     def _around(self, row: dict[str, Any]) -> Around:
         if self.placeholder is None:
-            return "", self._text(row)
-        before, _, after = self._text(row).partition(self.placeholder)
+            return "", self.row.text(row)
+        before, _, after = self.row.text(row).partition(self.placeholder)
         return before, after
 
     def _tokens(
@@ -249,7 +222,7 @@ class MultipleChoice(Texts):
 
     def merge(self, windows: Sequence[Window], row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> Any:
         """The choices as texts, and their probabilities `(choices,)`."""
-        return self._options(row), super().merge(windows, row, tokenizer)
+        return self.row.options(row), super().merge(windows, row, tokenizer)
 
     def decide(self, raw: Sequence[Any], decisions: dict[str, Any]) -> list[dict[str, Any]]:
         """The most probable choice, its position from 0, and the probabilities of all."""
@@ -261,22 +234,22 @@ class MultipleChoice(Texts):
 
     def gold(self, row: dict[str, Any]) -> Any:
         """The right choice as a text."""
-        position = self._right(row)
-        return self._options(row)[position] if position >= 0 else None
+        position = self.row.right(row)
+        return self.row.options(row)[position] if position >= 0 else None
 
     def baseline(self, train: Rows, rows: Rows) -> list[dict[str, Any]]:
         """The position that most training rows have, among those that a row has."""
-        counts = np.bincount([self._right(row) for row in train.records()])
+        counts = np.bincount([self.row.right(row) for row in train.records()])
         found = []
         for row in rows.records():
-            options = self._options(row)
+            options = self.row.options(row)
             position = int(counts[: len(options)].argmax())
             found.append({"predicted": options[position], "position": position})
         return found
 
     def measure(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> np.ndarray:
         """Whether each row is right, `(rows, 1)` of 0 and 1."""
-        gold = [self._right(row) for row in rows.records()]
+        gold = [self.row.right(row) for row in rows.records()]
         return np.array([[p["position"] == g] for p, g in zip(predictions, gold, strict=True)], dtype=np.float64)
 
     def aggregate(self, statistics: np.ndarray, weights: np.ndarray) -> dict[str, float]:
@@ -285,7 +258,7 @@ class MultipleChoice(Texts):
 
     def exchanged(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> tuple[list[Any], list[Any]]:
         """Positions from 0, as the module accuracy takes them."""
-        return [p["position"] for p in predictions], [self._right(row) for row in rows.records()]
+        return [p["position"] for p in predictions], [self.row.right(row) for row in rows.records()]
 
     def agree(self, first: dict[str, Any], second: dict[str, Any], tolerance: float) -> bool:
         """The same probabilities, and the same choice unless both are as probable."""
@@ -296,21 +269,3 @@ class MultipleChoice(Texts):
 
 def _records(rows: dict[str, list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(rows, values, strict=True)) for values in zip(*rows.values(), strict=True)]
-
-
-def _as_written(labels: Sequence[str], options: Sequence[Sequence[str]]) -> Written:
-    """What labels are; a mixture is taken for what the first of them is, and `check` then complains.
-
-    Raises:
-        RecipeError: Positions that may count from 0 as well as from 1.
-    """
-    if all(label in own for label, own in zip(labels, options, strict=True)) or not labels[0].isdecimal():
-        return "choice"
-    pairs = [(int(label), len(own)) for label, own in zip(labels, options, strict=True) if label.isdecimal()]
-    from_0, from_1 = all(n < most for n, most in pairs), all(0 < n <= most for n, most in pairs)
-    if from_0 and from_1:
-        raise RecipeError(
-            "task.written: no training row holds 0 and none the number of its choices, so it cannot be told whether "
-            "positions count from 0 or from 1; set it to position or to position_from_1."
-        )
-    return "position_from_1" if from_1 else "position"

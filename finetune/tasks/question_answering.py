@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 import math
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
-from finetune.answers import Answer, answers, best_spans, decision, nearest_sentence, surface
 from finetune.data.base import Column
 from finetune.data.table import HASH, Rows
 from finetune.errors import DataError, listing
 from finetune.metrics import squad
 from finetune.tasks.base import Batch, Head, Metric, Mode, Task, Window
-from finetune.tokens import pad, padded
-from finetune.windows import Cut, capacity, shortened, tally, token_counts, windows
+from finetune.text import answer_tokens
+from finetune.text.answers import Answer, answers, best_spans, decision, located, nearest_sentence, surface
+from finetune.text.tokens import pad, padded
+from finetune.text.windows import capacity, shortened, tally, token_counts, windows
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -72,7 +72,7 @@ class QuestionAnswering(Task):
 
     def resolve(self, train: Rows, tokenizer: PreTrainedTokenizerBase) -> Self:
         """Find out whether some questions have no answer."""
-        empty = sum(not given for given in _given(train, self.answers))
+        empty = sum(not given for given in self._given(train))
         if empty == len(train):
             raise DataError(f"{train.origin}: no row has anything in {self.answers!r}; answers are needed to learn.")
         return self.model_copy(update={"unanswerable": empty > 0 if self.unanswerable is None else self.unanswerable})
@@ -80,13 +80,13 @@ class QuestionAnswering(Task):
     def check(self, rows: Rows) -> None:
         """Refuse training answers that do not stand in their text; say how many were found elsewhere than stated."""
         lost, moved, empty = [], [], []
-        contexts, golds = rows.column(self.context), _given(rows, self.answers)
+        contexts, golds = rows.column(self.context), self._given(rows)
         for row, (context, given) in enumerate(zip(contexts, golds, strict=True)):
             if not given:
                 empty.append(row)
-            elif (found := given[0].located(str(context))) is None:
+            elif not (found := located(given, str(context))):
                 lost.append(row)
-            elif given[0].start is not None and found[0] != given[0].start:
+            elif all(answer.start is not None and found[0][0] != answer.start for answer in given):
                 moved.append(row)
         if empty and not self.unanswerable:
             where = listing((rows.where(row) for row in empty), 3)
@@ -112,6 +112,16 @@ class QuestionAnswering(Task):
                 where,
             )
 
+    def _given(self, rows: Rows) -> list[list[Answer]]:
+        """The accepted answers of every row; a row where they are written otherwise is named."""
+        found = []
+        for row, value in enumerate(rows.column(self.answers)):
+            try:
+                found.append(answers(value))
+            except DataError as error:
+                raise DataError(f"{rows.where(row)}: {error.problems[0]}") from None
+        return found
+
     def head(self, config: PretrainedConfig) -> Head:
         """Two scores a token: the answer begins there, the answer ends there."""
         return Head("AutoModelForQuestionAnswering", "QUESTION_ANS", {"num_labels": 2})
@@ -132,14 +142,14 @@ class QuestionAnswering(Task):
         texts = [str(context) for context in rows[self.context]]
         golds: list[tuple[int, int] | None] = [None] * len(texts)
         if mode != "predict":
-            given = [answers(value) for value in rows[self.answers]]
-            golds = [g[0].located(text) if g else None for g, text in zip(given, texts, strict=True)]
+            pairs = zip(rows[self.answers], texts, strict=True)
+            golds = [next(iter(located(answers(value), text)), None) for value, text in pairs]
         features: dict[str, list[Any]] = {}
         longest: dict[int, int] = {}
         cuts = windows(texts, tokenizer, limit, stride, questions, null=True)
-        seen = _seen(cuts, golds)
+        seen = answer_tokens.seen(cuts, golds)
         for cut in cuts:
-            target = _target(cut, seen.get(cut.row))
+            target = answer_tokens.target(cut, seen.get(cut.row))
             if target is not None:
                 longest[cut.row] = target[1] - target[0] + 1
             feature = {
@@ -270,22 +280,8 @@ class QuestionAnswering(Task):
         return np.array(found, dtype=float)
 
     def aggregate(self, statistics: np.ndarray, weights: np.ndarray) -> dict[str, float]:
-        """The official scores as shares of 1; with unanswerable questions also by kind and over thresholds.
-
-        `best_*` use the threshold that is best on these very rows, as the official script does; `heldout_*` the one
-        that was fitted on the other half of the validation rows.
-        """
-        answerable, margin, exact, f1, said_exact, said_f1, reported = statistics.T
-        found = {"f1": _mean(said_f1, weights), "exact": _mean(said_exact, weights)}
-        if not self.unanswerable:
-            return found
-        found["HasAns_f1"], found["HasAns_exact"] = (_mean(s, weights * answerable) for s in (said_f1, said_exact))
-        found["NoAns_f1"] = _mean(said_f1, weights * (1 - answerable))
-        for name, answered in (("f1", f1), ("exact", exact)):
-            found[f"best_{name}"], threshold = squad.best_threshold(margin, answered, 1 - answerable, weights)
-            found[f"best_{name}_threshold"] = threshold
-        found["heldout_f1"], found["heldout_exact"] = (_mean(s, weights * reported) for s in (said_f1, said_exact))
-        return found
+        """The official scores as shares of 1; with unanswerable questions also by kind and over thresholds."""
+        return squad.scores(statistics, weights, thresholds=bool(self.unanswerable))
 
     def exchanged(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> tuple[list[Any], list[Any]]:
         """As the `squad` and `squad_v2` modules take them."""
@@ -310,44 +306,6 @@ class QuestionAnswering(Task):
         )
 
 
-def _given(rows: Rows, name: str) -> list[list[Answer]]:
-    """The accepted answers of every row; a row where they are written otherwise is named."""
-    found = []
-    for row, value in enumerate(rows.column(name)):
-        try:
-            found.append(answers(value))
-        except DataError as error:
-            raise DataError(f"{rows.where(row)}: {error.problems[0]}") from None
-    return found
-
-
-def _seen(cuts: Sequence[Cut], golds: Sequence[tuple[int, int] | None]) -> dict[int, tuple[int, int]]:
-    """Row -> the characters of its answer, from the first to the last that a token stands for."""
-    seen: dict[int, tuple[int, int]] = {}
-    for cut in cuts:
-        gold = golds[cut.row]
-        found = gold and _shared(cut, gold)
-        if gold and found:
-            start, end = max(gold[0], cut.starts[found[0]]), min(gold[1], cut.ends[found[1]])
-            before = seen.get(cut.row, (start, end))
-            seen[cut.row] = min(start, before[0]), max(end, before[1])
-    return seen
-
-
-def _shared(cut: Cut, gold: tuple[int, int]) -> tuple[int, int] | None:
-    """The first and last token, counted from the text's first, that stand for characters of the answer."""
-    begin, stop = bisect_right(cut.ends, gold[0]), bisect_left(cut.starts, gold[1]) - 1
-    return (begin, stop) if begin <= stop else None
-
-
-def _target(cut: Cut, gold: tuple[int, int] | None) -> tuple[int, int] | None:
-    """First and last token of the answer, where the window holds all of it."""
-    if gold is None or not cut.starts or gold[0] < cut.starts[0] or gold[1] > cut.ends[-1]:
-        return None
-    found = _shared(cut, gold)
-    return found and (cut.first + found[0], cut.first + found[1])
-
-
 def _scores(output: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     """Logits `(features, length)` of the answer's first and last token; minus infinity but for text and null token."""
     allowed = batch.targets["text"].bool().scatter(1, batch.targets["null"][:, None], True)
@@ -361,7 +319,3 @@ def _reported(rows: Rows) -> np.ndarray:
     if rows.split != "validation":
         return np.ones(len(rows), dtype=bool)
     return np.array([int(value, 16) % 2 == 1 for value in rows.column(HASH)], dtype=bool)
-
-
-def _mean(values: np.ndarray, weights: np.ndarray) -> float:
-    return float(values @ weights / weights.sum()) if weights.sum() > 0 else 0.0

@@ -16,7 +16,8 @@ from finetune.data.base import Column
 from finetune.data.table import Rows
 from finetune.errors import DataError, listing, nearest
 from finetune.tasks.base import Batch, Head, Mode, Task
-from finetune.tokens import padded, tokens
+from finetune.text.labels import label_text
+from finetune.text.tokens import padded, tokens
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -124,7 +125,7 @@ class Classes(Texts):
         """Positions among the model's outputs, `(values,)`, of what the column holds; -1 for what is no class."""
         assert self.labels is not None, "resolve() comes first"
         known = _positions(self.labels, self.names, self.written)
-        return np.array([known.get(as_text(value), -1) for value in values], dtype=np.int64)
+        return np.array([known.get(label_text(value), -1) for value in values], dtype=np.int64)
 
     def refuse(self, rows: Rows, column: str, unseen: Sequence[tuple[int, str]]) -> None:
         """Complain of (row, value) pairs that are no class, if there are any.
@@ -175,15 +176,6 @@ class Classes(Texts):
                 "problem_type": self.problem_type,
             },
         )
-
-
-def as_text(value: Any) -> str:
-    """A label as text: 1.0 and 1 are the same class, None is empty."""
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value).strip()
 
 
 def known_scores(names: tuple[str, ...], known: Collection[str]) -> tuple[str, ...]:

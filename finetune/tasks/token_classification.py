@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 from pydantic import NonNegativeInt
 
-from finetune import tagging
 from finetune.data.base import Column
 from finetune.data.table import Rows
-from finetune.errors import DataError, RecipeError, listing, nearest
+from finetune.errors import DataError, listing, nearest
 from finetune.metrics import entities
-from finetune.metrics.entities import Entity
 from finetune.tasks.base import Batch, Head, Metric, Mode, Task, Window
-from finetune.tokens import pad, padded
-from finetune.units import Marked, marked, places, share
-from finetune.windows import tally, windows
+from finetune.text import tagging
+from finetune.text.tokens import pad, padded
+from finetune.text.windows import tally, windows
+from finetune.text.words import marked, places, share
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -123,7 +122,7 @@ class TokenClassification(Task):
         if len(labels) < 2:
             raise DataError(f"{train.origin}: every word has the same tag in {task.target!r}; two are needed to learn.")
         if self.labels:
-            _check_labels(self.labels, set(labels), scheme == "plain")
+            tagging.check_labels(self.labels, set(labels), scheme == "plain")
         return task.model_copy(update={"scheme": scheme, "labels": self.labels or labels})
 
     def aligned(self, config: PretrainedConfig) -> Self:
@@ -206,20 +205,10 @@ class TokenClassification(Task):
                     features.setdefault(name, []).append(value)
             if golds:
                 tags, wanted = golds[row]
-                held[row] = self._held(sources[row], tags, wanted, decided)
+                held[row] = tagging.reachable(sources[row], tags, wanted, decided, self._unseen, self.scheme == "plain")
         if golds:
             tally(features, held, {row: len(gold[1]) - held[row] for row, gold in enumerate(golds)}, {})
         return features
-
-    def _held(self, source: Marked, tags: list[str], wanted: list[Entity], decided: list[dict[int, int]]) -> int:
-        """How many of a row's targets a model could find that is right at every token."""
-        best = [self._unseen] * len(tags)
-        for tokens in decided:
-            told = tagging.shared([tags[word] for word in tokens], list(tokens.values()), self.scheme == "plain")
-            for word, tag in zip(tokens, told, strict=True):
-                best[word] = tag
-        found = (tagging.each if self.scheme == "plain" else tagging.characters)(best, source)
-        return len(set(wanted) & set(found))
 
     def collate(
         self, features: Sequence[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, mode: Mode, seeds: Sequence[int]
@@ -288,18 +277,15 @@ class TokenClassification(Task):
 
     def baseline(self, train: Rows, rows: Rows) -> list[dict[str, Any]]:
         """For each word the tag it has most often in the training rows; one never seen there gets the outside tag."""
-        seen: dict[str, Counter[str]] = defaultdict(Counter)
+        known: list[tuple[str, str]] = []
         for source, value in zip(*self._columns(train), strict=True):
             marks = marked(source)
-            for number, tag in enumerate(self.written.gold(marks, value)[0]):
-                seen[marks.word(number)][tag] += 1
-        usual = Counter(tag for counts in seen.values() for tag in counts.elements()).most_common(1)[0][0]
-        rest = OUTSIDE if OUTSIDE in self.names else usual
-        most = {word: counts.most_common(1)[0][0] for word, counts in seen.items()}
+            known += zip(map(marks.word, range(len(marks.words))), self.written.gold(marks, value)[0], strict=True)
+        usual = tagging.usual_tags(known, OUTSIDE if OUTSIDE in self.names else None)
         found = []
         for source in rows.column(self.source):
             marks = marked(source)
-            found.append({"predicted": [most.get(marks.word(n), rest) for n in range(len(marks.words))]})
+            found.append({"predicted": [usual[marks.word(number)] for number in range(len(marks.words))]})
         return found
 
     def measure(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> np.ndarray:
@@ -351,14 +337,3 @@ class TokenClassification(Task):
 
     def _columns(self, rows: Rows) -> tuple[list[Any], list[Any]]:
         return rows.column(self.source), rows.column(self.target)
-
-
-def _check_labels(labels: tuple[str, ...], found: set[str], plain: bool) -> None:
-    """Look that the labels of a recipe name every tag of the training rows, and nothing that no word could get."""
-    kinds = {name[2:] for name in (*labels, *found) if not plain and name[:2] in ("B-", "I-")}
-    possible = set(labels) | found if plain else {OUTSIDE, *(f"{prefix}-{kind}" for prefix in "BI" for kind in kinds)}
-    if sorted(labels) != sorted(possible):
-        raise RecipeError(
-            f"task.labels: {listing(map(repr, labels), 20)}, but the model learns "
-            f"{'the tags of the rows' if plain else 'IOB2'}. Name each of {listing(sorted(possible), 20)} once."
-        )

@@ -12,7 +12,7 @@ import numpy as np
 from finetune.data.base import Column
 from finetune.tasks.base import Batch, Head, Metric, Task
 from finetune.tasks.classification import Classification
-from finetune.tokens import pad
+from finetune.text.tokens import pad
 from tests.support.tiny import PAD, SEP
 
 

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune.answers import Answer, answers, best_spans, decision, nearest_sentence, surface
 from finetune.errors import DataError
+from finetune.text.answers import Answer, answers, best_spans, decision, nearest_sentence, surface
 
 TEXT = "The old music is good. The old film is Good\u00a0and warm."
 

@@ -22,8 +22,8 @@ from finetune.metrics.entities import Entity
 from finetune.predict import load
 from finetune.tasks.base import Window
 from finetune.tasks.token_classification import TokenClassification
+from finetune.text.words import marked
 from finetune.tuning.full import Full
-from finetune.units import marked
 from tests.support import tiny
 from tests.support.rows import GOOD, tagged
 from tests.support.tiny import WORDS
@@ -396,6 +396,23 @@ def test_words_that_share_a_token_make_one_entity():
     assert features[0]["token"] == [1, 2, 3, 3] and features[0]["weight"] == 3
     assert [found["text"] for found in predictions[0]["spans"]] == ["abc12"]
     assert (features[0]["held"], features[0]["lost"]) == (1, 0)
+
+
+def test_a_token_that_words_share_is_taught_the_tag_of_the_first():
+    train = texts(("abc12", [span(0, 5, "X")]), ("a b", []))
+    tokenizer = tiny.tokenizer("bert")
+    task = resolved(train, text="text")
+    labels = task.collate(encoded(task, train, tokenizer), tokenizer, "train", [0, 0]).targets["labels"]
+    assert labels[0].tolist() == [-100, task.names.index("B-X"), -100, -100]
+
+
+def test_an_entity_that_ends_within_a_token_is_lost():
+    train = texts(("abc12", [span(0, 3, "X")]), ("a b", []))
+    tokenizer = tiny.tokenizer("bert")
+    task = resolved(train, text="text")
+    predictions, features = perfect(task, train, tokenizer, 16)
+    assert [found["text"] for found in predictions[0]["spans"]] == ["abc12"]
+    assert (features[0]["held"], features[0]["lost"]) == (0, 1)
 
 
 def test_words_without_a_token_keep_their_place_and_are_outside():

@@ -12,9 +12,9 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from finetune.errors import RecipeError
 from finetune.metrics.entities import Entity
-from finetune.tagging import characters, shared, spans, stated, tags_of
-from finetune.units import Marked, marked, places, share, split
-from finetune.windows import windows
+from finetune.text.tagging import characters, shared, spans, stated, tags_of
+from finetune.text.windows import windows
+from finetune.text.words import Marked, marked, places, share, split
 
 SIGNS = [
     *("a", "B", "é", "e\u0301", "\u0301", "\u00ad", "\u200b", "\ufe0f", "😀", "❤️", "👨‍👩‍👧", "中", "国", "的", "가"),

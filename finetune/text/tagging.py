@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from finetune.errors import DataError
+from finetune.errors import DataError, RecipeError, listing
 from finetune.metrics import entities
 from finetune.metrics.entities import Entity
-from finetune.units import Marked
+from finetune.text.words import Marked
 
 
 @dataclass(frozen=True)
@@ -162,3 +163,54 @@ def spans(tags: Sequence[str], probabilities: Sequence[float], source: Marked) -
             }
         )
     return found
+
+
+def reachable(
+    source: Marked,
+    tags: Sequence[str],
+    wanted: Sequence[Entity],
+    decided: Sequence[dict[int, int]],
+    unseen: str,
+    plain: bool,
+) -> int:
+    """How many of a row's targets a model would find that is right at every token.
+
+    Args:
+        source: The words.
+        tags: Of the words.
+        wanted: What is counted, in characters.
+        decided: For each window word -> token that decides on it.
+        unseen: What a word gets that no token stands for.
+        plain: Whether no tag is an entity's.
+    """
+    best = [unseen] * len(tags)
+    for tokens in decided:
+        told = shared([tags[word] for word in tokens], list(tokens.values()), plain)
+        for word, tag in zip(tokens, told, strict=True):
+            best[word] = tag
+    return len(set(wanted) & set((each if plain else characters)(best, source)))
+
+
+def usual_tags(known: Sequence[tuple[str, str]], unseen: str | None) -> defaultdict[str, str]:
+    """The tag that each word has most often.
+
+    Args:
+        known: Words with their tags.
+        unseen: Tag of any other word; None: the most frequent of all.
+    """
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for word, tag in known:
+        counts[word][tag] += 1
+    rest = unseen or Counter(tag for _, tag in known).most_common(1)[0][0]
+    return defaultdict(lambda: rest, {word: found.most_common(1)[0][0] for word, found in counts.items()})
+
+
+def check_labels(labels: tuple[str, ...], found: set[str], plain: bool) -> None:
+    """Look that the labels of a recipe name every tag of the training rows, and nothing that no word could get."""
+    kinds = {name[2:] for name in (*labels, *found) if not plain and name[:2] in ("B-", "I-")}
+    possible = set(labels) | found if plain else {"O", *(f"{prefix}-{kind}" for prefix in "BI" for kind in kinds)}
+    if sorted(labels) != sorted(possible):
+        raise RecipeError(
+            f"task.labels: {listing(map(repr, labels), 20)}, but the model learns "
+            f"{'the tags of the rows' if plain else 'IOB2'}. Name each of {listing(sorted(possible), 20)} once."
+        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from finetune.errors import RecipeError
-from finetune.tokens import PADDING, separates
+from finetune.text.tokens import PADDING, separates
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

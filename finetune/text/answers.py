@@ -75,6 +75,12 @@ def answers(value: Any) -> list[Answer]:
     ]
 
 
+def located(given: Sequence[Answer], context: str) -> list[tuple[int, int]]:
+    """The characters of a text that are accepted answers, of those that stand in it."""
+    places = (answer.located(context) for answer in given)
+    return [place for place in places if place is not None]
+
+
 def _listed(value: Any) -> list[Any]:
     return [] if value is None else list(value) if isinstance(value, (list, tuple)) else [value]
 

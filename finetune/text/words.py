@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from finetune.windows import Cut
+from finetune.text.windows import Cut
 
 if TYPE_CHECKING:
     import re
