@@ -69,6 +69,11 @@ def execute(path: Path) -> ModuleType:
     return module
 
 
+def executed(path: Path) -> bool:
+    """Whether a file was executed, or one of a folder."""
+    return any(path.resolve() in (Path(file), Path(file).parent) for file in _user_code)
+
+
 def find_user_class(reference: str, base: type) -> Any:
     """The class that `module:Name` means; None where there is none.
 

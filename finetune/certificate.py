@@ -76,12 +76,13 @@ def _probe(
     module: nn.Module, encoder: Encoder, rows: Rows, alone: Compute, decisions: dict[str, Any]
 ) -> tuple[dict[str, torch.Tensor], list[dict[str, Any]]]:
     """What a model gets and answers for some rows: every input and logit, and the predictions."""
-    features = encoder.features(rows, "train", keep=False)
+    mode = encoder.task.probed
+    features = encoder.features(rows, mode, keep=False)
     module.eval()
     tensors = {}
     with torch.inference_mode():
         for number, start in enumerate(range(0, len(features), BATCH)):
-            batch = encoder.batch(features, range(start, min(start + BATCH, len(features))), "train").to(alone.device)
+            batch = encoder.batch(features, range(start, min(start + BATCH, len(features))), mode).to(alone.device)
             for name, tensor in batch.inputs.items():
                 tensors[f"inputs/{name}/{number}"] = tensor.cpu().contiguous()
             for name, value in module(**batch.inputs).items():

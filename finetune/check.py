@@ -146,7 +146,7 @@ def _examples(prepared: Prepared) -> list[Example]:
         parts = ids if ids and isinstance(ids[0], list) else [ids]  # several sequences, as a row with choices
         text = " | ".join(prepared.encoder.tokenizer.decode(part) for part in parts)
         gold = str(prepared.recipe.task.gold(record))
-        found.append(Example(rows.ids[feature["row"]], text, feature["length"], gold))
+        found.append(Example(rows.ids[feature["row"]], text, feature.get("whole") or feature["length"], gold))
     return found
 
 

@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     made_with = "Python file with classes of your own that the run was made with"
     command = add("evaluate", commands.evaluate, "score the saved model of a run")
     command.add_argument("run", help="run directory")
-    command.add_argument("--split", default="test", help="validation or test (default: test)")
+    command.add_argument("--split", default="test", help="validation, test or a further one (default: test)")
     command.add_argument("--code", metavar="FILE", action="append", default=[], help=made_with)
     command = add("predict", commands.predict, "predict texts, or the rows of a file")
     command.add_argument("run", help="run directory")

@@ -14,6 +14,8 @@ from finetune import catalog
 from finetune.complaints import leaves, problems_of
 from finetune.errors import RecipeError, unknown
 
+FILE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".conll", ".iob", ".bio", ".bioes", ".gz", ".py")
+"""What ends in one of these is the name of a file, whether it exists or not."""
 FILE = "file"
 """Marks a field that may hold a path of a file or folder on this machine."""
 
@@ -181,7 +183,7 @@ def _anchor(value: Any, folder: Path) -> Any:
     path = Path(value).expanduser()
     if path.is_absolute():
         return str(path)
-    is_file = value.endswith((".csv", ".tsv", ".json", ".jsonl", ".parquet", ".gz"))
+    is_file = value.endswith(FILE_SUFFIXES)
     named_as_path = value.startswith((".", "~")) or is_file or (folder / path).exists()
     return str((folder / path).resolve()) if named_as_path and ":" not in value else value
 

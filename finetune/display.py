@@ -113,9 +113,9 @@ def scores_table(scores: dict[str, dict[str, dict[str, float]]], baseline: str) 
 
 
 def print_classes(console: Console, report: dict[str, Any], split: str = "validation") -> None:
-    """Precision, recall, F1 and support of every class of a split, where there are more than two and not too many."""
+    """Precision, recall, F1 and support of every class of a split, where they are not too many."""
     classes = report.get("per_class", {}).get(split, {})
-    if not 2 < len(classes) <= MOST_CLASSES:
+    if not 2 <= len(classes) <= MOST_CLASSES:
         return
     table = Table(f"{split}, by class", "precision", "recall", "f1", "support")
     for name, score in classes.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,10 @@ def execute(
 ) -> Iterator[Outcome]:
     """Run every cell in turn; each outcome comes as soon as it is known.
 
+    A cell that fails stops no other, as long as one process works. Among several of a launcher (`WORLD_SIZE` above 1) an
+    error may be that of one process alone: going on, it would meet in the next cell the others, which still wait in this
+    one. So it is raised there; the process ends, the launcher stops the others, and the same call goes on from there.
+
     Args:
         cells: Name -> recipe.
         directory: Folder of all runs. A run is found again by its digest, so that nothing is done twice.
@@ -75,6 +80,8 @@ def execute(
 
     Raises:
         Stopped: Ctrl-C or SIGTERM; a checkpoint was written, and the same call goes on from there.
+        FinetuneError: Among several processes, what a cell fails with.
+        RuntimeError: Among several processes a lack of memory; else what is no user's mistake.
     """
     for name, recipe in cells.items():
         listening = _Listening(watch(name))
@@ -82,9 +89,11 @@ def execute(
             result = run(recipe, directory, listening, certified)
             outcome = Outcome(name, result, reused=not listening.worked)
         except FinetuneError as error:
+            if _among_several():
+                raise
             outcome = Outcome(name, None, error.problems)
         except RuntimeError as error:
-            if not ran_out_of_memory(error):
+            if _among_several() or not ran_out_of_memory(error):
                 raise
             outcome = Outcome(name, None, (OUT_OF_MEMORY,))
         _free_memory()
@@ -97,6 +106,10 @@ OUT_OF_MEMORY = "Out of memory: lower training.batch_tokens, or set training.gra
 def ran_out_of_memory(error: RuntimeError) -> bool:
     """Whether an error of torch says so; anything else is no user's mistake."""
     return "out of memory" in str(error) or "can't allocate memory" in str(error)
+
+
+def _among_several() -> bool:
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def _free_memory() -> None:

@@ -18,6 +18,7 @@ from finetune.driver import Driver, Watcher
 from finetune.errors import DataError, RunError, listing, nearest
 from finetune.finishing import finish
 from finetune.interruption import Interruption, Stopped
+from finetune.ledger import ledger
 from finetune.predict import load
 from finetune.preparation import Prepared, differences, prepare
 from finetune.quiet import quiet_libraries
@@ -177,7 +178,7 @@ def evaluate(path: str | Path, split: str) -> dict[str, Any]:
 
     Args:
         path: The run directory.
-        split: `validation` or `test`.
+        split: `validation`, `test` or a further one of the recipe's.
 
     Returns:
         Metric -> value, low, high and baseline.
@@ -226,7 +227,10 @@ def _evaluate(directory: RunDirectory, split: str) -> dict[str, Any]:
         lines = evaluation.prediction_lines(task, rows, done.predictions, labelled=True)
         write_lines(directory.predictions(split), lines)
         report = directory.read_report()
-        for part, value in (("scores", found.scores), ("per_class", found.per_class)):
+        features = predictor.encoder.features(rows, "score")
+        costs = {"rows": len(rows), **ledger(task, features, predictor.encoder.limit)}
+        for part, value in (("scores", found.scores), ("per_class", found.per_class), ("rows", costs)):
             report[part] = {**report.get(part, {}), split: value}
+        report["doubts"] = list(dict.fromkeys([*report.get("doubts", []), *found.doubts]))
         write_json(directory.report, report)
     return found.scores

@@ -58,17 +58,17 @@ def finish(
     if best is not None and best != driver.position.step:
         checkpoint.restore_parameters(checkpoint.at(directory.checkpoints, best), trainee)
     began = time.perf_counter()
+    asked = interrupted if here.processes == 1 else lambda: False
     if driver.latest is not None and driver.latest[0] == best:
         done = driver.latest[1]  # the very parameters that were scored last
     else:
         driver.watcher.note("Scoring the validation split")
-        asked = interrupted if here.processes == 1 else lambda: False
         done = evaluation.evaluate(
             trainee.module, prepared.encoder, rows, here, recipe.training.batch_tokens, interrupted=asked
         )
     decisions = task.calibrate(done.raw, rows)
     predictions = task.decide(done.raw, decisions)
-    predicted = {"validation": predictions, **_further(prepared, trainee, here, decisions)}
+    predicted = {"validation": predictions, **_further(prepared, trainee, here, decisions, asked)}
     if not here.first:
         here.wait()
         return directory.read_report()
@@ -125,7 +125,11 @@ def finish(
 
 
 def _further(
-    prepared: Prepared, trainee: Trainee, here: Compute, decisions: dict[str, Any]
+    prepared: Prepared,
+    trainee: Trainee,
+    here: Compute,
+    decisions: dict[str, Any],
+    interrupted: Callable[[], bool],
 ) -> dict[str, list[dict[str, Any]]]:
     """Predictions of the further labelled splits, as MNLI's mismatched one: by name."""
     found = {}
@@ -138,7 +142,7 @@ def _further(
                 here,
                 prepared.recipe.training.batch_tokens,
                 decisions=decisions,
-                keep=False,
+                interrupted=interrupted,
             ).predictions
     return found
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from finetune.data.features import Features
+from finetune.evaluation import labelled
 from finetune.preparation import Prepared
+from finetune.pretrained import positions
 from finetune.tasks.base import Task
 
 
@@ -36,23 +38,37 @@ def ledger(task: Task, features: Features, limit: int) -> dict[str, int]:
 
 
 def ledgers(prepared: Prepared) -> dict[str, dict[str, int]]:
-    """The ledger of the training and the validation split."""
-    encoder = prepared.encoder
-    features = {"train": prepared.features, "validation": encoder.features(prepared.splits["validation"], "score")}
-    return {name: ledger(prepared.recipe.task, split, encoder.limit) for name, split in features.items()}
+    """The ledger of every labelled split but the test split, which `finetune evaluate` adds."""
+    encoder, task = prepared.encoder, prepared.recipe.task
+    found = {"train": ledger(task, prepared.features, encoder.limit)}
+    for name, rows in prepared.splits.items():
+        if name not in ("train", "test") and labelled(task, rows):
+            found[name] = ledger(task, encoder.features(rows, "score"), encoder.limit)
+    return found
 
 
 def losses(prepared: Prepared) -> list[str]:
-    """What the training and the validation split lose, in sentences."""
-    rows, task = prepared.splits, prepared.recipe.task
-    found = (sentence(task, name, len(rows[name]), counts) for name, counts in ledgers(prepared).items())
+    """What the splits of a run lose, in sentences."""
+    rows, task, most = prepared.splits, prepared.recipe.task, positions(prepared.checkpoint.config)
+    most = most and most - prepared.recipe.tuning.virtual_tokens()
+    found = (sentence(task, name, len(rows[name]), counts, most) for name, counts in ledgers(prepared).items())
     return [text for text in found if text is not None]
 
 
-def sentence(task: Task, split: str, rows: int, counts: dict[str, int]) -> str | None:
-    """What a split loses and what would lose nothing, in words; None: nothing is lost."""
-    remedies = [f"task.{name}={counts[name]}" for name in ("stride", "max_length") if name in counts]
-    remedy = f"; {remedies[0]} would keep all" if remedies else ""
+def sentence(task: Task, split: str, rows: int, counts: dict[str, int], most: int | None = None) -> str | None:
+    """What a split loses and what would lose nothing, in words; None: nothing is lost.
+
+    Args:
+        task: Resolved.
+        split: Its name.
+        rows: How many it has.
+        counts: Its ledger.
+        most: Tokens that the model takes; None: any number.
+    """
+    remedies = [f"task.{name}={counts[name]} would keep all" for name in ("stride", "max_length") if name in counts]
+    if most is not None and counts.get("max_length", 0) > most:
+        remedies = [f"this model takes {most}, {counts['max_length']} would be needed to keep all"]
+    remedy = f"; {remedies[0]}" if remedies else ""
     if counts.get("truncated"):
         return f"{split}: {counts['truncated']:,} of {rows:,} rows are cut at {task.max_length} tokens{remedy}"
     if counts.get("lost"):

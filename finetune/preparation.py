@@ -16,6 +16,7 @@ from finetune.errors import RecipeError
 from finetune.evaluation import Encoder, labelled
 from finetune.model import Built, build
 from finetune.modules import scoring
+from finetune.modules.loading import script_of
 from finetune.pretrained import Checkpoint, open_checkpoint, token_limit
 from finetune.recipe import Recipe
 from finetune.tasks.base import Head
@@ -93,7 +94,8 @@ def prepare(recipe: Recipe, device: str) -> Prepared:
     task = recipe.task.resolve(splits["train"], checkpoint.tokenizer).aligned(checkpoint.config)
     task = task.model_copy(update={"max_length": limit})
     for name, rows in splits.items():
-        if name != "test" and labelled(task, rows):  # the targets of a test split may be hidden behind any mark
+        # the targets of a test split may be hidden behind any mark, further splits may have none
+        if name in ("train", "validation") or (name != "test" and labelled(task, rows)):
             task.check(rows)
     if task.evaluate_modules:  # what is wrong with one is said now, not after the training
         rows = splits["validation"]
@@ -127,18 +129,20 @@ def _identity(recipe: Recipe, splits: dict[str, Rows], checkpoint: Checkpoint) -
             "checkpoint": checkpoint.digest,
             "tokenizer": checkpoint.tokenizer_digest,
         },
-        "data": {name: rows.digest for name, rows in splits.items()},
+        # rows that are only predicted decide nothing: a test file may come later
+        "data": {n: rows.digest for n, rows in splits.items() if n != "test" and labelled(recipe.task, rows)},
         "code": _own_code(recipe),
     }
 
 
 def _own_code(recipe: Recipe) -> dict[str, str]:
-    """File and hash of the classes that a user wrote.
+    """File and hash of the classes that a user wrote, and of the modules of scores on this machine.
 
     Raises:
         RecipeError: A class that stands in no file.
     """
-    found = {}
+    scripts = filter(None, map(script_of, recipe.task.evaluate_modules))
+    found = {str(script.resolve()): cache.file_digest(script) for script in scripts}
     for value in (recipe.task, recipe.tuning, recipe.data):
         for kind in value.own_classes():
             try:

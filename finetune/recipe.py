@@ -157,9 +157,9 @@ def load_recipe(target: str) -> Recipe:
     """
     place, _, name = target.partition(":")
     path = Path(place).expanduser()
-    if path.is_dir():
+    if path.is_dir() and not name and ((path / RECIPE_FILE).exists() or place not in {p.stem for p in shipped()}):
         return _from_data(path / RECIPE_FILE)
-    if not path.exists():
+    if not path.is_file():
         path = _shipped(place)
     if path.suffix in (".json", ".yaml", ".yml"):
         return _from_data(path)
@@ -221,4 +221,8 @@ def _from_data(path: Path) -> Recipe:
         text = listing(str(error).splitlines(), 3)
         what = "asks for Python objects, which a recipe file never may" if "!python" in text else "is not valid YAML"
         raise RecipeError(f"{path} {what}: {text}.") from None
-    return Recipe.from_json(fields).anchored(path.resolve().parent)
+    recipe = Recipe.from_json(fields).anchored(path.resolve().parent)
+    own = [name for name in recipe.task.evaluate_modules if Path(name).exists() and not catalog.executed(Path(name))]
+    if own and path.name != RECIPE_FILE:
+        raise RecipeError(f"{path} names {own[0]}, which is code that would run; allow it with --code {own[0]}")
+    return recipe

@@ -129,7 +129,7 @@ class RunDirectory:
 
 
 def own_code(run: RunDirectory) -> dict[str, str]:
-    """Files and hashes of the user's own classes that a run was made with."""
+    """Files and hashes of the user's own classes and modules of scores that a run was made with."""
     found: dict[str, str] = read_json(run.identity).get("code", {}) if run.identity.exists() else {}
     return found
 
@@ -149,7 +149,7 @@ def load_own_code(run: RunDirectory, given: Sequence[str]) -> None:
         if digest in found:
             catalog.execute(found[digest])
         elif not given:
-            raise RunError(f"{run.path} was made with a class of {path}; allow that file to run with --code {path}")
+            raise RunError(f"{run.path} was made with code of {path}; allow that file to run with --code {path}")
         else:
             named = listing(given)
             raise RunError(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from finetune.data import cache
 from finetune.data.table import Rows
 from finetune.errors import DataError, FinetuneError, listing
 from finetune.evaluation import evaluate
 from finetune.predict import Predictor, load
-from finetune.run_directory import FORMAT, read_json, write_json, write_text
+from finetune.run_directory import FORMAT, RunDirectory, read_json, write_json, write_text
 from finetune.suite import Opened, Record, speaks
 from finetune.suites.base import File, Suite, archive, remarks
 
@@ -35,7 +37,7 @@ class Submission:
 
 
 def submit(opened: Opened, record: Record, note: Callable[[str], None]) -> Submission | None:
-    """Predict the rows to hand in and pack the files; those made before by the same runs are taken as they are.
+    """Predict the rows to hand in and pack the files; those made before by the same models are taken as they are.
 
     Args:
         opened: The recipes; None is returned where they form no suite.
@@ -52,24 +54,24 @@ def submit(opened: Opened, record: Record, note: Callable[[str], None]) -> Submi
     made: dict[str, list[str]] = {}
     missing: dict[str, str] = {}
     due: dict[str, list[File]] = {}
+    wanted = {file.recipe for file in opened.suite.files if file.recipe in cells}
+    made_of = {name: _made_of(opened.suite, RunDirectory(record.directory(name))) for name in wanted}
     for file in opened.suite.files:
-        path = folder / file.name
         if file.recipe not in cells:
             missing[file.name] = record.content["cells"].get(file.recipe, {"status": "not run"})["status"]
-        elif (known := _known(path, cells[file.recipe]["directory"])) is not None:
+        elif (known := _known(folder / file.name, made_of[file.recipe])) is not None:
             made[file.name] = known
         else:
             due.setdefault(file.recipe, []).append(file)
     for name, files in due.items():
         note(f"{name}: predicting the rows of {', '.join(file.name for file in files)}")
-        directory = cells[name]["directory"]
-        for file, text, said in _predicted(opened.suite, directory, files):
+        for file, text, said in _predicted(opened.suite, record.directory(name), files):
             if text is None:
                 missing[file.name] = said[0]
                 continue
             made[file.name] = said
             if speaks():
-                _write(folder / file.name, text, directory, said)
+                _write(folder / file.name, text, made_of[name], said)
     names = [file.name for file in opened.suite.files if file.name in made]
     path = record.path.with_name(ARCHIVE)
     if speaks():
@@ -80,21 +82,32 @@ def submit(opened: Opened, record: Record, note: Callable[[str], None]) -> Submi
     return Submission(path if names else None, missing, found)
 
 
-def _write(path: Path, text: str, directory: str, said: list[str]) -> None:
+def _made_of(suite: Suite, run: RunDirectory) -> dict[str, str]:
+    """Hashes of all that a file depends on: the code that spells it, and the model.
+
+    The model are the files that are loaded, weights and all, and the identity of the run, which has the rows to predict
+    and the checkpoint below an adapter. Where the run lies does not matter.
+    """
+    card = run.model / "README.md"  # written again by each examination, which changes no prediction
+    files = sorted(path for path in (run.identity, *run.model.rglob("*")) if path.is_file() and path != card)
+    parts = (part for path in files for part in (path.relative_to(run.path), cache.file_digest(path)))
+    return {"suite": cache.file_digest(Path(inspect.getfile(type(suite)))), "model": cache.digest(*parts)}
+
+
+def _write(path: Path, text: str, made_of: dict[str, str], said: list[str]) -> None:
     """A file, and beside it what it was made of, so that it need not be made again."""
     write_text(path, text)
     digest = hashlib.sha256(text.encode()).hexdigest()
-    origin = {"format": FORMAT, "run": str(Path(directory).resolve()), "sha256": digest, "remarks": said}
-    write_json(_origin(path), origin)
+    write_json(_origin(path), {"format": FORMAT, "made_of": made_of, "sha256": digest, "remarks": said})
 
 
-def _known(path: Path, directory: str) -> list[str] | None:
-    """The remarks on a file that the same run has made; None where it has to be made."""
+def _known(path: Path, made_of: dict[str, str]) -> list[str] | None:
+    """The remarks on a file that was made of the same; None where it has to be made."""
     if not path.is_file() or not _origin(path).is_file():
         return None
     origin = read_json(_origin(path))
-    same = origin["run"] == str(Path(directory).resolve())
-    whole = origin["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    same = origin.get("made_of") == made_of
+    whole = origin["sha256"] == cache.file_digest(path)
     return list(origin["remarks"]) if same and whole else None
 
 
@@ -102,7 +115,7 @@ def _origin(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def _predicted(suite: Suite, directory: str, files: Sequence[File]) -> Iterator[tuple[File, str | None, list[str]]]:
+def _predicted(suite: Suite, directory: Path, files: Sequence[File]) -> Iterator[tuple[File, str | None, list[str]]]:
     """Of each file its text and what is unusual about it; or None, and why it cannot be made."""
     try:
         predictor = load(directory)

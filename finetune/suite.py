@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune import catalog
+from finetune.data import cache
 from finetune.errors import RecipeError, listing, nearest, unknown
 from finetune.recipe import Recipe, recipes_of, shipped
-from finetune.run_directory import FORMAT, write_json
+from finetune.run_directory import FORMAT, read_json, write_json
 from finetune.suites.base import Suite, Summary
 
 if TYPE_CHECKING:
     from finetune.driver import Watcher
     from finetune.executor import Outcome
+    from finetune.experiment import Result
 
 RECORD = "suite.json"
 
@@ -28,12 +30,14 @@ class Opened:
     Attributes:
         file: The recipe file.
         cells: Name -> recipe, changes made.
+        digests: Name -> hash of the changed recipe; of all recipes of the file that take the changes, chosen or not.
         changes: As given.
         suite: What the file says that its recipes form; None for any file of recipes.
     """
 
     file: Path
     cells: dict[str, Recipe]
+    digests: dict[str, str]
     changes: tuple[str, ...] = ()
     suite: Suite | None = None
 
@@ -55,14 +59,14 @@ def open_suite(target: str, changes: Sequence[str] = (), only: Sequence[str] = (
     problems = [unknown("recipe", key, recipes) for key in only if key not in recipes]
     if name is not None and name not in catalog.names(Suite.package):
         problems.append(f"{path}: {unknown('suite', str(name), catalog.names(Suite.package))}")
-    cells: dict[str, Recipe] = {}
+    changed: dict[str, Recipe] = {}
     refused: dict[str, list[str]] = {}
-    chosen = {key: recipe for key, recipe in recipes.items() if not only or key in only}
-    for key, recipe in chosen.items():
+    chosen = [key for key in recipes if not only or key in only]
+    for key, recipe in recipes.items():
         try:
-            cells[key] = recipe.override(*changes).anchored(Path.cwd()) if changes else recipe
+            changed[key] = recipe.override(*changes).anchored(Path.cwd()) if changes else recipe
         except RecipeError as error:
-            for problem in error.problems:
+            for problem in error.problems if key in chosen else ():
                 refused.setdefault(problem, []).append(key)
     problems += [
         problem if len(keys) == len(chosen) else f"{listing(keys)}: {problem}" for problem, keys in refused.items()
@@ -70,7 +74,8 @@ def open_suite(target: str, changes: Sequence[str] = (), only: Sequence[str] = (
     if problems:
         raise RecipeError(*problems)
     made = catalog.find(Suite.package, name, Suite)() if name is not None else None
-    return Opened(path, cells, tuple(changes), made)
+    digests = {key: cache.digest(recipe) for key, recipe in changed.items()}
+    return Opened(path, {key: changed[key] for key in chosen}, digests, tuple(changes), made)
 
 
 def _find(target: str) -> Path:
@@ -90,7 +95,8 @@ class Record:
 
     Attributes:
         path: The file.
-        content: Format 1: file, changes, cells (status, directory, scores, baseline, problems), summary, submission.
+        content: Format 1: file, changes, cells (recipe: its hash, status, directory, scores, baseline, problems),
+            summary, submission. Paths below the record's folder are relative to it, others absolute.
     """
 
     path: Path
@@ -98,34 +104,43 @@ class Record:
 
     @classmethod
     def of(cls, opened: Opened, out: Path) -> Record:
-        """With every cell waiting."""
-        waiting: dict[str, Any] = {
-            "status": "waiting",
-            "directory": None,
-            "scores": {},
-            "baseline": None,
-            "problems": [],
-        }
-        content = {
-            "format": FORMAT,
-            "file": str(opened.file),
-            "changes": list(opened.changes),
-            "cells": {name: dict(waiting) for name in opened.cells},
-            "summary": None,
-            "submission": None,
-        }
-        return cls(out / RECORD, content)
+        """What an earlier call recorded of the same recipes, chosen now or not; the other chosen ones are waiting.
+
+        Raises:
+            RecipeError: The folder has the record of another file, or of other changes.
+            RunError: The record there is damaged.
+        """
+        path, file = out / RECORD, _placed(opened.file, out)
+        before = read_json(path) if path.exists() else {"file": file, "changes": opened.changes}
+        if before["file"] != file or sorted(before["changes"]) != sorted(opened.changes):
+            raise RecipeError(
+                f"--out {out} has the suite {_called(before['file'], before['changes'])}, which is not "
+                f"{_called(file, opened.changes)}; give another --out."
+            )
+        cells: dict[str, dict[str, Any]] = {}
+        for name, digest in opened.digests.items():
+            kept = before.get("cells", {}).get(name, {})
+            if kept.get("recipe") == digest:
+                cells[name] = kept
+            elif name in opened.cells:
+                cells[name] = {"recipe": digest, "status": "waiting", **_found(None, out)}
+        same = cells == before.get("cells")
+        summed = {name: before.get(name) if same else None for name in ("summary", "submission")}
+        content = {"format": FORMAT, "file": file, "changes": list(opened.changes), "cells": cells, **summed}
+        return cls(path, content)
 
     def note(self, outcome: Outcome) -> None:
-        """What became of a cell."""
-        result = outcome.result
-        self.content["cells"][outcome.name] = {
-            "status": outcome.status,
-            "directory": str(result.directory) if result else None,
-            "scores": result.scores if result else {},
-            "baseline": result.report["baseline"] if result else None,
-            "problems": list(outcome.problems),
-        }
+        """What became of a cell; what was made of all cells no longer holds where that is something new."""
+        before = self.content["cells"][outcome.name]
+        found = _found(outcome.result, self.path.parent, outcome.problems)
+        now = {"recipe": before["recipe"], "status": outcome.status, **found}
+        if now != before:
+            self.content |= {"summary": None, "submission": None}
+        self.content["cells"][outcome.name] = now
+
+    def directory(self, name: str) -> Path:
+        """Where the run of a cell lies that has one."""
+        return self.path.parent / self.content["cells"][name]["directory"]
 
     def complete(self) -> dict[str, dict[str, Any]]:
         """Name -> what is recorded, of the runs that a fresh process confirmed."""
@@ -135,6 +150,26 @@ class Record:
         """Replace the file; of several processes one does."""
         if speaks():
             write_json(self.path, self.content)
+
+
+def _found(result: Result | None, out: Path, problems: Sequence[str] = ()) -> dict[str, Any]:
+    """What the record says of a run, or of none."""
+    return {
+        "directory": _placed(result.directory, out) if result else None,
+        "scores": result.scores if result else {},
+        "baseline": result.report["baseline"] if result else None,
+        "problems": list(problems),
+    }
+
+
+def _placed(path: Path, out: Path) -> str:
+    """A path as the record writes it: with the folder of the record everything below it may be moved."""
+    whole, root = path.resolve(), out.resolve()
+    return str(whole.relative_to(root) if whole.is_relative_to(root) else whole)
+
+
+def _called(file: str, changes: Sequence[str]) -> str:
+    return " ".join([file, *changes])
 
 
 def speaks() -> bool:

@@ -5,6 +5,9 @@ finetune run recipes/clue.py:cluener data.path=FOLDER/cluener2020   FOLDER from 
 finetune suite recipes/clue.py --only tnews,csl data.path=FOLDER/fewclue
 finetune run recipes/clue.py:tnews data.path=... data.train=train_0 data.validation=dev_0    one sample of the five
 
+Published (README of FewCLUE: chinese-roberta-wwm-ext fine-tuned on one sample of 32 or so rows, accuracy on
+test_public): eprstmt .737, bustm .611, ocnli .340, tnews .436, iflytek .296, csl .501, chid .150.
+Measured: MEASURED
 No copy of these files on the Hub is known to keep their names and columns, so data.path is needed.
 """
 

@@ -18,7 +18,7 @@ from finetune.data.table import Rows
 from finetune.errors import DataError, listing, nearest
 
 SPLITS = ("train", "validation", "test")
-"""The splits that every source may have; some have further ones, which are scored like `test`."""
+"""The splits that every source may have; some have further ones, scored at the end of a run if they have targets."""
 
 
 @dataclass(frozen=True)

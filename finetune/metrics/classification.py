@@ -14,13 +14,12 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Ids:
-    """Gold and predicted classes, `(rows,)` each; how often a row counts; the class that `f1` and its like seek."""
+class Decided:
+    """Gold and predicted classes, `(rows,)` or `(rows, classes)` each; how often a row counts, `(rows,)`."""
 
     gold: np.ndarray
     predicted: np.ndarray
     weights: np.ndarray
-    positive: int
 
     @property
     def common(self) -> dict[str, Any]:
@@ -28,11 +27,18 @@ class Ids:
         return {"y_true": self.gold, "y_pred": self.predicted, "sample_weight": self.weights}
 
 
-def accuracy(ids: Ids) -> float:
-    """Share of rows whose class is right."""
+@dataclass(frozen=True)
+class Ids(Decided):
+    """One class for each row, and the class that `f1` and its like seek."""
+
+    positive: int
+
+
+def accuracy(decided: Decided) -> float:
+    """Share of rows whose class is right, or whose classes all are."""
     from sklearn.metrics import accuracy_score
 
-    return float(accuracy_score(**ids.common))
+    return float(accuracy_score(**decided.common))
 
 
 def matthews(ids: Ids) -> float:
@@ -79,6 +85,13 @@ def scores(
     ids = Ids(gold[counted].astype(int), predicted[counted].astype(int), weights[counted], positive)
     with config_context(skip_parameter_validation=True):  # a bootstrap calls this a thousand times
         return {name: SCORES[name](ids) for name in names}
+
+
+def confusion(gold: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """How often each gold class (first axis) was predicted as each class, `(classes, classes)`, of `(rows,)` ids."""
+    table = np.zeros((classes, classes), dtype=int)
+    np.add.at(table, (gold, predicted), 1)
+    return table
 
 
 def per_class(

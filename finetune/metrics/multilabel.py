@@ -6,44 +6,22 @@ scikit-learn would count it as 0, and a bootstrap that draws no row of a rare cl
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from finetune.metrics import classification
+from finetune.metrics.classification import Decided
 
 
-@dataclass(frozen=True)
-class Sets:
-    """Gold and predicted classes, `(rows, classes)` of 0 and 1 each; how often a row counts, `(rows,)`."""
-
-    gold: np.ndarray
-    predicted: np.ndarray
-    weights: np.ndarray
-
-    @property
-    def common(self) -> dict[str, Any]:
-        """Arguments that every scikit-learn score takes."""
-        return {"y_true": self.gold, "y_pred": self.predicted, "sample_weight": self.weights}
-
-
-def exact_match(sets: Sets) -> float:
-    """Share of rows whose classes are all right (subset accuracy)."""
-    from sklearn.metrics import accuracy_score
-
-    return float(accuracy_score(**sets.common))
-
-
-def hamming(sets: Sets) -> float:
+def hamming(sets: Decided) -> float:
     """Share of wrong decisions among all decisions, one for each row and class (Hamming loss)."""
     from sklearn.metrics import hamming_loss
 
     return float(hamming_loss(**sets.common))
 
 
-def _averaged(function: str, average: str) -> Callable[[Sets], float]:
-    def score(sets: Sets) -> float:
+def _averaged(function: str, average: str) -> Callable[[Decided], float]:
+    def score(sets: Decided) -> float:
         import sklearn.metrics
 
         gold, predicted = _indicators(sets.gold), _indicators(sets.predicted)
@@ -58,8 +36,8 @@ def _averaged(function: str, average: str) -> Callable[[Sets], float]:
     return score
 
 
-SCORES: dict[str, Callable[[Sets], float]] = {
-    "exact_match": exact_match,
+SCORES: dict[str, Callable[[Decided], float]] = {
+    "exact_match": classification.accuracy,
     "hamming": hamming,
     **{
         f"{short}_{average}": _averaged(function, average)
@@ -79,7 +57,7 @@ def scores(names: Sequence[str], gold: np.ndarray, predicted: np.ndarray, weight
 
     counted = weights > 0  # else a class that only uncounted rows have would still be averaged over
     # scikit-learn looks for the values in use again at every score, in small integers twice as fast
-    sets = Sets(gold[counted].astype(np.int8), predicted[counted].astype(np.int8), weights[counted])
+    sets = Decided(gold[counted].astype(np.int8), predicted[counted].astype(np.int8), weights[counted])
     with config_context(skip_parameter_validation=True):  # a bootstrap calls this a thousand times
         return {name: SCORES[name](sets) for name in names}
 

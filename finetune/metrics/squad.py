@@ -90,16 +90,19 @@ def scores(statistics: np.ndarray, weights: np.ndarray, thresholds: bool) -> dic
             answer, exact and F1 of the prediction, and whether the row is reported on for a threshold that was fitted
             on others.
         weights: `(rows,)`, how often each row counts.
-        thresholds: Whether "no answer" may be predicted: then also the scores of rows with and without an answer;
-            `best_*`, with the threshold that is best on these very rows, as evaluate-v2.0.py reports them; and
-            `heldout_*`, with the threshold of the prediction on the rows that did not fit it.
+        thresholds: Whether "no answer" may be predicted, which then is wherever its margin is above 0. Then also the
+            scores of rows with and without an answer; `best_*`, with the threshold that is best on these very rows, as
+            evaluate-v2.0.py reports them; and `heldout_*`, with the threshold of the prediction on the rows that did
+            not fit it.
     """
     answerable, margin, exact, f1, said_exact, said_f1, reported = statistics.T
-    found = {"f1": _mean(said_f1, weights), "exact": _mean(said_exact, weights)}
+    plain = {name: np.where(margin > 0, 1 - answerable, score) for name, score in (("f1", f1), ("exact", exact))}
+    found = {name: _mean(score, weights) for name, score in plain.items()}
     if not thresholds:
         return found
-    found["HasAns_f1"], found["HasAns_exact"] = (_mean(s, weights * answerable) for s in (said_f1, said_exact))
-    found["NoAns_f1"] = _mean(said_f1, weights * (1 - answerable))
+    for name, score in plain.items():
+        found[f"HasAns_{name}"] = _mean(score, weights * answerable)
+        found[f"NoAns_{name}"] = _mean(score, weights * (1 - answerable))
     for name, answered in (("f1", f1), ("exact", exact)):
         value, threshold = best_threshold(margin, answered, 1 - answerable, weights)
         found |= {f"best_{name}": value, f"best_{name}_threshold": threshold}

@@ -46,7 +46,7 @@ def load(name: str) -> EvaluationModule:
     Raises:
         RecipeError: It does not exist, cannot be reached or run, or wants more than predictions and references.
     """
-    script = _script(name)
+    script = script_of(name)
     import evaluate
 
     switched_off = [
@@ -71,7 +71,7 @@ def load(name: str) -> EvaluationModule:
     return module
 
 
-def _script(name: str) -> Path | None:
+def script_of(name: str) -> Path | None:
     """The file that a name means; None: it is a name on the Hub."""
     path = Path(name).expanduser()
     if path.exists():

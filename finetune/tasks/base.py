@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import PositiveInt
 
-from finetune.config import Choice
+from finetune.config import Choice, FilePath
 from finetune.data.base import Column
 from finetune.data.table import Rows
 from finetune.errors import RecipeError
@@ -90,12 +90,14 @@ class Task(Choice, ABC):
     baseline_name: ClassVar[str]
     """What the trivial baseline does, in a few words."""
 
+    probed: ClassVar[Mode] = "score"
+    """What features are made for whose logits a certificate compares; `train` where a model writes, for its targets."""
     target_name: ClassVar[str] = "targets"
     """What a row may lose to `max_length`, in the plural: entities, answers."""
 
     max_length: PositiveInt | None = None
     """Most tokens of a feature; longer ones are cut, or become several. None: what the model takes, at most 512."""
-    evaluate_modules: tuple[str, ...] = ()
+    evaluate_modules: tuple[FilePath, ...] = ()
     """Further scores, by modules of the `evaluate` library: a name on the Hub, or a local folder or file."""
 
     @abstractmethod

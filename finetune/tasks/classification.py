@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, PositiveFloat, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from finetune.config import build
 from finetune.data.base import Column
 from finetune.data.table import Rows
 from finetune.errors import DataError, RecipeError, listing, nearest
 from finetune.metrics import classification as metrics
-from finetune.metrics.swapped import swapped
 from finetune.tasks.base import Batch, Metric
-from finetune.tasks.texts import Classes, known_scores, precise
-from finetune.text.labels import label_text
+from finetune.tasks.texts import Classes, known_scores
+from finetune.text.labels import label_text, looks_swapped
+from finetune.text.tokens import precise
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,8 +36,6 @@ class Classification(Classes):
     """Scores to report; the first chooses the best checkpoint. `f1`, `precision`, `recall` are those of `positive`."""
     positive: str | None = None
     """Class that `f1`, `precision` and `recall` look for; None: the last of two classes."""
-    class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = None
-    """How much a row of each class counts in the loss: `balanced`, rows / (classes * rows of the class); or by name."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of the target that is spread evenly over all classes."""
 
@@ -158,9 +156,7 @@ class Classification(Classes):
         gold, predicted = statistics.T.astype(int)
         if (gold == predicted).mean() >= (baseline[:, 0] == baseline[:, 1]).mean():
             return []
-        confusion = np.zeros((len(self.names), len(self.names)), dtype=int)
-        np.add.at(confusion, (gold, predicted), 1)
-        pairs = listing(f"{was!r} looks like {gold!r}" for was, gold in swapped(confusion, self.names))
+        pairs = looks_swapped(metrics.confusion(gold, predicted, len(self.names)), self.names)
         if not pairs:
             return []
         return [
@@ -170,7 +166,7 @@ class Classification(Classes):
         ]
 
     def exchanged(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> tuple[list[Any], list[Any]]:
-        """Ids, in the order of `labels`, as the modules accuracy, f1 and glue take them."""
+        """Ids, in the order of `labels`, as the module accuracy takes them, and f1 where there are two classes."""
         assert self.labels is not None, "resolve() comes first"
         predicted = [self.labels.index(prediction["predicted"]) for prediction in predictions]
         return predicted, [self.labels.index(self.names[i]) for i in self.ids(rows.column(self.label))]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, PositiveFloat, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from finetune.config import build
 from finetune.data.base import Column
@@ -15,8 +15,9 @@ from finetune.data.table import Rows
 from finetune.errors import DataError, listing
 from finetune.metrics import multilabel as metrics
 from finetune.tasks.base import Batch, Metric
-from finetune.tasks.texts import Classes, known_scores, precise
-from finetune.text.labels import label_text
+from finetune.tasks.texts import Classes, known_scores
+from finetune.text.labels import label_text, looks_swapped
+from finetune.text.tokens import precise
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -37,9 +38,6 @@ class MultiLabel(Classes):
     which holds 1 or true, 0 or false and is called like the class."""
     separator: Annotated[str, Field(min_length=1)] | None = None
     """What stands between the classes where the column holds a text, as ; in `sport;travel`. An empty text is none."""
-    class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = None
-    """How much more it counts in the loss that a row has a class than that it has not, by name; or `balanced`: rows
-    without the class / rows with it. None: 1."""
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     """Probability from which a class is predicted."""
     score: Annotated[tuple[str, ...], Field(min_length=1)] = ("f1_micro", "f1_macro", "exact_match")
@@ -200,8 +198,28 @@ class MultiLabel(Classes):
         gold, predicted = np.hsplit(statistics, 2)
         return metrics.per_class(gold=gold, predicted=predicted, weights=np.ones(len(gold)), names=self.names)
 
+    def doubts(self, statistics: np.ndarray, baseline: np.ndarray) -> list[str]:
+        """Classes that look swapped, by the rows that have one class each and were given one.
+
+        Other rows do not tell which of their classes was taken for which. Of these rows fewer must be right than if
+        all were given the most frequent of their classes.
+        """
+        gold, predicted = np.hsplit(statistics.astype(int), 2)
+        single = (gold.sum(axis=1) == 1) & (predicted.sum(axis=1) == 1)
+        confusion = gold[single].T @ predicted[single]
+        if np.trace(confusion) >= confusion.sum(axis=1).max():
+            return []
+        pairs = looks_swapped(confusion, self.names)
+        if not pairs:
+            return []
+        order = "task.labels has the names in the order of the ids, and whether " if isinstance(self.label, str) else ""
+        return [
+            f"few rows that have one class are right, and the classes look swapped: predicted {pairs}. Look whether "
+            f"{order}the values of {listing(map(repr, self.label_columns))} mean the same in every split."
+        ]
+
     def exchanged(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> tuple[list[Any], list[Any]]:
-        """For each row a list of 0 and 1, as the modules take them in their configuration multilabel."""
+        """For each row a list of 0 and 1, one for each class, for modules that take such lists as they are."""
         gold, predicted = np.hsplit(self.measure(predictions, rows), 2)
         return predicted.tolist(), gold.tolist()
 

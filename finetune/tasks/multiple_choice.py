@@ -12,11 +12,12 @@ from pydantic import Field, model_validator
 from finetune.data.base import Column
 from finetune.data.table import ROW_ID, Rows
 from finetune.errors import DataError, listing, nearest
+from finetune.metrics import classification as metrics
 from finetune.tasks.base import Batch, Head, Metric, Mode, Window
-from finetune.tasks.texts import Texts, precise, shortened_around
+from finetune.tasks.texts import Texts, shortened_around
 from finetune.text.choices import Reading, Written, as_written
-from finetune.text.labels import label_text
-from finetune.text.tokens import padded, tokens
+from finetune.text.labels import label_text, looks_swapped
+from finetune.text.tokens import padded, precise, tokens
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +28,11 @@ Around = tuple[str, str]
 
 
 class MultipleChoice(Texts):
-    """One of the choices of each row, which may have different numbers of them."""
+    """One of the choices of each row, which may have different numbers of them.
+
+    A batch pads all choices of its rows to the longest of them. Where rows of many short choices stand beside rows of
+    few long ones, it costs more tokens than these rows cost alone, by which batches are cut.
+    """
 
     baseline_name: ClassVar[str] = "most frequent position"
 
@@ -135,8 +140,9 @@ class MultipleChoice(Texts):
     ) -> dict[str, list[Any]]:
         """One feature a row: the token ids of each choice with the text, and but for `predict` the right position.
 
-        `length` is what the feature costs, choices times the longest; `whole` is the longest without the limit. All
-        choices of a row see the same part of a text that is too long.
+        `length` is what the feature costs alone, choices times the longest of them; in a batch it costs more where
+        another feature has a longer one. `whole` is the longest without the limit. All choices of a row see the same
+        part of a text that is too long.
         """
         records = _records(rows)
         names = rows.get(ROW_ID) or [f"row {number}" for number in range(1, len(records) + 1)]
@@ -248,13 +254,31 @@ class MultipleChoice(Texts):
         return found
 
     def measure(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> np.ndarray:
-        """Whether each row is right, `(rows, 1)` of 0 and 1."""
-        gold = [self.row.right(row) for row in rows.records()]
-        return np.array([[p["position"] == g] for p, g in zip(predictions, gold, strict=True)], dtype=np.float64)
+        """Gold and predicted position, from 0, and the number of choices, `(rows, 3)`."""
+        records = zip(predictions, rows.records(), strict=True)
+        return np.array([[self.row.right(row), p["position"], len(self.row.options(row))] for p, row in records])
 
     def aggregate(self, statistics: np.ndarray, weights: np.ndarray) -> dict[str, float]:
         """The share of right rows."""
-        return {"accuracy": float(np.average(statistics[:, 0], weights=weights))}
+        return {"accuracy": float(np.average(statistics[:, 0] == statistics[:, 1], weights=weights))}
+
+    def doubts(self, statistics: np.ndarray, baseline: np.ndarray) -> list[str]:
+        """Positions that look swapped, where fewer rows are right than with the most frequent position.
+
+        Only rows of the most frequent number of choices are looked at: that number alone ties positions together.
+        """
+        gold, predicted, choices = statistics.T
+        if (gold == predicted).mean() >= (baseline[:, 0] == baseline[:, 1]).mean():
+            return []
+        most = int(np.bincount(choices).argmax())
+        confusion = metrics.confusion(gold[choices == most], predicted[choices == most], most)
+        pairs = looks_swapped(confusion, [f"position {position}" for position in range(most)])
+        if not pairs:
+            return []
+        return [
+            f"fewer rows are right than with the most frequent position, and the choices look exchanged: predicted "
+            f"{pairs} (from 0). Look whether task.written, {self.written}, is what {self.label!r} holds in every split."
+        ]
 
     def exchanged(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> tuple[list[Any], list[Any]]:
         """Positions from 0, as the module accuracy takes them."""

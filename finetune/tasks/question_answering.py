@@ -17,7 +17,7 @@ from finetune.metrics import squad
 from finetune.tasks.base import Batch, Head, Metric, Mode, Task, Window
 from finetune.text import answer_tokens
 from finetune.text.answers import Answer, answers, best_spans, decision, located, nearest_sentence, surface
-from finetune.text.tokens import pad, padded
+from finetune.text.tokens import pad, padded, precise
 from finetune.text.windows import capacity, shortened, tally, token_counts, windows
 
 if TYPE_CHECKING:
@@ -280,7 +280,11 @@ class QuestionAnswering(Task):
         return np.array(found, dtype=float)
 
     def aggregate(self, statistics: np.ndarray, weights: np.ndarray) -> dict[str, float]:
-        """The official scores as shares of 1; with unanswerable questions also by kind and over thresholds."""
+        """The official scores as shares of 1; with unanswerable questions also by kind and over thresholds.
+
+        `f1` and `exact` fit nothing: "no answer" is given where its score is the highest. What is predicted uses the
+        threshold that one half of the validation rows fitted, and `heldout_*` are its scores on the other.
+        """
         return squad.scores(statistics, weights, thresholds=bool(self.unanswerable))
 
     def exchanged(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> tuple[list[Any], list[Any]]:
@@ -310,7 +314,7 @@ def _scores(output: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     """Logits `(features, length)` of the answer's first and last token; minus infinity but for text and null token."""
     allowed = batch.targets["text"].bool().scatter(1, batch.targets["null"][:, None], True)
     logits = (output.start_logits, output.end_logits)
-    begin, stop = (value if value.element_size() > 4 else value.float() for value in logits)
+    begin, stop = map(precise, logits)
     return begin.masked_fill(~allowed, float("-inf")), stop.masked_fill(~allowed, float("-inf"))
 
 

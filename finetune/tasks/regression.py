@@ -14,7 +14,8 @@ from finetune.data.table import Rows
 from finetune.errors import DataError, listing
 from finetune.metrics import regression as metrics
 from finetune.tasks.base import Batch, Head, Metric
-from finetune.tasks.texts import Texts, known_scores, precise
+from finetune.tasks.texts import Texts, known_scores
+from finetune.text.tokens import precise
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 REVERSED = -0.2
 """Pearson correlation below which a scale looks reversed."""
+LUCK = 0.01
+"""How probable such a correlation may be by chance, at most."""
 
 
 class Regression(Texts):
@@ -161,10 +164,12 @@ class Regression(Texts):
         return metrics.scores(self.score, gold, predicted, weights)
 
     def doubts(self, statistics: np.ndarray, baseline: np.ndarray) -> list[str]:
-        """A scale that looks reversed."""
+        """A scale that looks reversed, by more than chance gives so few rows."""
+        from scipy.stats import pearsonr
+
         gold, predicted = statistics.T
         pearson = metrics.scores(("pearson",), gold, predicted, np.ones(len(gold)))["pearson"]
-        if pearson >= REVERSED:
+        if pearson >= REVERSED or pearsonr(gold, predicted).pvalue >= LUCK:
             return []
         return [
             f"predictions and {self.label!r} go against each other (Pearson {pearson:.2f}), as if the scale were "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from abc import abstractmethod
 from collections.abc import Collection, Sequence
@@ -20,7 +21,6 @@ from finetune.text.labels import label_text
 from finetune.text.tokens import padded, tokens
 
 if TYPE_CHECKING:
-    from torch import Tensor
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 log = logging.getLogger(__name__)
@@ -92,7 +92,11 @@ class Classes(Texts):
     """The names in the order of the model's outputs; None: as `labels`. A checkpoint whose head has outputs of these
     names gives its own order, however it spells case, spaces, dashes and underscores."""
     class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = None
-    """How much each class counts in the loss, by name; or `balanced`, the more the fewer rows have it."""
+    """How much each class counts in the loss, by name; or `balanced`, the more the fewer rows have it.
+
+    With one class a row it is the weight of the class's rows, balanced rows / (classes * rows of the class). With
+    several a row it is how much more it counts that a row has the class than that it has not, balanced rows without
+    the class / rows with it. None, and for a class that is not named: 1."""
 
     @model_validator(mode="after")
     def _known_names(self) -> Self:
@@ -190,11 +194,6 @@ def known_scores(names: tuple[str, ...], known: Collection[str]) -> tuple[str, .
     return names
 
 
-def precise(logits: Tensor) -> Tensor:
-    """Logits in fp32 at least, so that a loss is never computed in half precision."""
-    return logits if logits.element_size() > 4 else logits.float()
-
-
 def shortened_around(before: str, after: str, tokenizer: PreTrainedTokenizerBase, surplus: int) -> tuple[str, str]:
     """What stands before and after a place in a text, `surplus` tokens shorter in all, cut where it is farthest."""
     encoded = tokenizer([before, after], add_special_tokens=False, return_offsets_mapping=True, padding=False)
@@ -222,6 +221,8 @@ def _plain(name: str) -> str:
 
 def _numbers_first(text: str) -> tuple[bool, float, str]:
     try:
-        return False, float(text), text
+        number = float(text)
     except ValueError:
-        return True, 0.0, text
+        number = math.nan
+    # nan has no place among numbers: the order would be that of a set, which differs from process to process
+    return (False, number, text) if math.isfinite(number) else (True, 0.0, text)

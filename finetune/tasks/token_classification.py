@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections import defaultdict
 from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -13,11 +11,12 @@ from pydantic import NonNegativeInt
 
 from finetune.data.base import Column
 from finetune.data.table import Rows
-from finetune.errors import DataError, listing, nearest
-from finetune.metrics import entities
+from finetune.errors import DataError
+from finetune.metrics import entities, entity_types
 from finetune.tasks.base import Batch, Head, Metric, Mode, Task, Window
-from finetune.text import tagging
-from finetune.text.tokens import pad, padded
+from finetune.text import tag_checks, tagging
+from finetune.text.labels import looks_swapped
+from finetune.text.tokens import pad, padded, precise
 from finetune.text.windows import tally, windows
 from finetune.text.words import marked, places, share
 
@@ -25,11 +24,11 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
-log = logging.getLogger(__name__)
-
 OUTSIDE = "O"
 IGNORED = -100
 """Target of a token that begins no word."""
+MOST_TYPES = 32
+"""Up to so many types it is counted which is taken for which: a row's numbers grow with the square of the types."""
 
 
 class TokenClassification(Task):
@@ -132,34 +131,8 @@ class TokenClassification(Task):
 
     def check(self, rows: Rows) -> None:
         """Refuse tags that cannot be learned or scored; say where sequences break the rules of their scheme."""
-        unknown: dict[str, list[str]] = defaultdict(list)
-        broken: list[str] = []
-        unsaid: list[str] = []
-        for row, (source, value) in enumerate(zip(*self._columns(rows), strict=True)):
-            given = self.written.given(source, value, rows.where(row))
-            if self.text:
-                kinds = {span.type for span in given}
-                unsaid += [rows.where(row)] if tagging.tags_of(given, marked(source))[1] else []
-            elif self.scheme == "plain":
-                kinds = set(given)
-            else:
-                kinds = {entity.type for entity in entities.read(given)}
-                for position, problem in entities.problems(given, self.scheme or "iob2"):
-                    broken.append(f"{rows.where_word(row, position)}: {problem}")
-            for kind in kinds - set(self.types):
-                unknown[kind].append(rows.where(row))
-        if unknown:
-            name, where = next(iter(unknown.items()))
-            raise DataError(
-                f"{rows.origin}: {listing(map(repr, sorted(unknown)))} in column {self.target!r} stands in no training "
-                f"row ({listing(where, 3)}). {nearest(name, self.types)}"
-            )
-        for what, found in (
-            (f"tags break the rules of {self.scheme}, they are read as conlleval does", broken),
-            ("rows have spans that overlap or cut through words, not all of them can be predicted", unsaid),
-        ):
-            if found:
-                log.warning("%s: %d %s: %s", rows.origin, len(found), what, listing(found, 3))
+        columns, where_word = self._columns(rows), rows.where_word
+        tag_checks.check(self.written, self.types, columns, rows.origin, rows.where, where_word)
 
     def head(self, config: PretrainedConfig) -> Head:
         """A token classifier with the tags in its configuration."""
@@ -175,11 +148,8 @@ class TokenClassification(Task):
         loss, whatever number of windows it stands in.
         """
         sources = [marked(value) for value in rows[self.source]]
-        golds = (
-            [self.written.gold(s, v) for s, v in zip(sources, rows[self.target], strict=True)]
-            if mode != "predict"
-            else []
-        )
+        values = [] if mode == "predict" else rows[self.target]
+        golds = [self.written.gold(*pair) for pair in zip(sources, values, strict=False)]
         ids = {name: number for number, name in enumerate(self.names)}
         stride = limit // 4 if self.stride is None else self.stride
         cuts = windows([source.text for source in sources], tokenizer, limit, stride)
@@ -232,8 +202,7 @@ class TokenClassification(Task):
         """Cross entropy of `(features, length, tags)` logits at the first token of every word, summed."""
         from torch.nn.functional import cross_entropy
 
-        logits = output.logits if output.logits.element_size() > 4 else output.logits.float()
-        labels = batch.targets["labels"]
+        logits, labels = precise(output.logits), batch.targets["labels"]
         summed = cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum")
         return summed, (labels != IGNORED).sum().to(summed.dtype)
 
@@ -282,18 +251,17 @@ class TokenClassification(Task):
             marks = marked(source)
             known += zip(map(marks.word, range(len(marks.words))), self.written.gold(marks, value)[0], strict=True)
         usual = tagging.usual_tags(known, OUTSIDE if OUTSIDE in self.names else None)
-        found = []
-        for source in rows.column(self.source):
-            marks = marked(source)
-            found.append({"predicted": [usual[marks.word(number)] for number in range(len(marks.words))]})
-        return found
+        sources = map(marked, rows.column(self.source))
+        return [{"predicted": [usual[marks.word(n)] for n in range(len(marks.words))]} for marks in sources]
 
     def measure(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> np.ndarray:
         """Right words and words, then for each type its gold, predicted and correct ones, `(rows, 2 + 3 * types)`.
 
-        Entities are counted twice, `(rows, 2 + 6 * types)`: read as conlleval does, and as seqeval's strict IOB2.
+        Entities are counted twice, `(rows, 2 + 6 * types)`: read as conlleval does, and as seqeval's strict IOB2. Last,
+        of up to `MOST_TYPES`, come `types * types` counts: which gold type was predicted as which, read as conlleval
+        does, where start and end are right.
         """
-        found = []
+        types, found = self.types, []
         for prediction, source, value in zip(predictions, *self._columns(rows), strict=True):
             marks, tags = marked(source), prediction["predicted"]
             gold, wanted = self.written.gold(marks, value)
@@ -302,13 +270,20 @@ class TokenClassification(Task):
                 said = [tagging.each(tags, marks)]
             else:
                 said = [tagging.characters(tags, marks, read) for read in (entities.read, entities.strict)]
-            counted = [entities.counts(wanted, one, self.types).ravel() for one in said]
+            counted = [entities.counts(wanted, one, types).ravel() for one in said]
+            if len(types) <= MOST_TYPES:
+                counted.append(entity_types.confusion(wanted, said[0], types).ravel())
             found.append(np.concatenate([[right, len(tags)], *counted]))
         return np.array(found, dtype=float)
 
+    @property
+    def _scored(self) -> int:
+        """How many columns of the statistics the scores are made of."""
+        return 2 + (3 if self.scheme == "plain" else 6) * len(self.types)
+
     def aggregate(self, statistics: np.ndarray, weights: np.ndarray) -> dict[str, float]:
         """The share of right words; F1, precision and recall of entities as conlleval counts, and strictly."""
-        right, words, *counted = weights @ statistics
+        right, words, *counted = weights @ statistics[:, : self._scored]
         accuracy = {"accuracy": float(right / words) if words else 0.0}
         if self.scheme == "plain":
             return accuracy
@@ -322,11 +297,25 @@ class TokenClassification(Task):
         counted = statistics.sum(axis=0)[2 : 2 + 3 * len(self.types)].reshape(-1, 3)
         return entities.per_type(counted, self.types)
 
+    def doubts(self, statistics: np.ndarray, baseline: np.ndarray) -> list[str]:
+        """Types that look swapped where start and end are right, if a score lies below the baseline's."""
+        own, usual = (self.aggregate(each, np.ones(len(each))) for each in (statistics, baseline))
+        confused = statistics[:, self._scored :].sum(axis=0).reshape(-1, len(self.types))
+        if not len(confused) or all(own[metric.name] >= usual[metric.name] for metric in self.metrics()):
+            return []
+        pairs = looks_swapped(confused, self.types)
+        if not pairs:
+            return []
+        names = "task.tag_names has the names in the order of the numbers, and whether " if self.tag_names else ""
+        return [
+            f"the scores lie below those of the {self.baseline_name}, and the types look swapped: predicted {pairs}. "
+            f"Look whether {names}the values of {self.target!r} mean the same in every split."
+        ]
+
     def exchanged(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> tuple[list[Any], list[Any]]:
         """Sequences of tags, as the `seqeval` module takes them."""
-        golds = [
-            self.written.gold(marked(source), value)[0] for source, value in zip(*self._columns(rows), strict=True)
-        ]
+        columns = zip(*self._columns(rows), strict=True)
+        golds = [self.written.gold(marked(source), value)[0] for source, value in columns]
         return [prediction["predicted"] for prediction in predictions], golds
 
     def agree(self, first: dict[str, Any], second: dict[str, Any], tolerance: float) -> bool:

@@ -69,12 +69,19 @@ def as_written(labels: Sequence[str], options: Sequence[Sequence[str]]) -> Writt
     """What labels are; a mixture is taken for what the first of them is, and `check` then complains.
 
     Raises:
-        RecipeError: Positions that may count from 0 as well as from 1.
+        RecipeError: Labels that may be choices as well as positions, or positions from 0 as well as from 1.
     """
-    if all(label in own for label, own in zip(labels, options, strict=True)) or not labels[0].isdecimal():
+    if not labels[0].isdecimal():
         return "choice"
     pairs = [(int(label), len(own)) for label, own in zip(labels, options, strict=True) if label.isdecimal()]
     from_0, from_1 = all(n < most for n, most in pairs), all(0 < n <= most for n, most in pairs)
+    if all(label in own for label, own in zip(labels, options, strict=True)):
+        if (from_0 or from_1) and len(pairs) == len(labels):
+            raise RecipeError(
+                "task.written: every label of the training rows is one of its row's choices and also a position among "
+                "them, so it cannot be told which is meant; set it to choice, position or position_from_1."
+            )
+        return "choice"
     if from_0 and from_1:
         raise RecipeError(
             "task.written: no training row holds 0 and none the number of its choices, so it cannot be told whether "

@@ -1,4 +1,4 @@
-"""From texts to token ids and from token ids to padded tensors, for every task over one or two texts."""
+"""From texts to token ids, from token ids to padded tensors, and from the logits of these to what a loss takes."""
 
 from __future__ import annotations
 
@@ -70,3 +70,8 @@ def pad(sequences: Sequence[Sequence[int]], value: int, left: bool = False) -> T
     for row, sequence in zip(filled, sequences, strict=True):
         row[length - len(sequence) if left else 0 : length if left else len(sequence)] = sequence
     return torch.from_numpy(filled)
+
+
+def precise(logits: Tensor) -> Tensor:
+    """Logits in fp32 at least, so that a loss is never computed in half precision."""
+    return logits if logits.element_size() > 4 else logits.float()

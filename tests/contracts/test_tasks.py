@@ -32,7 +32,7 @@ def test_every_task_of_the_catalog_has_a_case():
     assert set(names) <= set(CASES)
     assert len(names) == 6 and len(CASES) == 8
     assert len(TUNINGS) == 3
-    assert len(COMBINATIONS) == 45
+    assert len(COMBINATIONS) == 48
 
 
 @pytest.fixture(scope="module")

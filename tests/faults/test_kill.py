@@ -1,8 +1,6 @@
 """A run killed with -9 at any instant and run again ends bit-identical to one that was never interrupted."""
 
-import multiprocessing
 import random
-import sys
 import time
 
 import pytest
@@ -56,19 +54,12 @@ def _work(folder, checkpoint_path, results) -> None:
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory, tiny_bert):
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    process = context.Process(target=_work, args=(tmp_path_factory.mktemp("killed"), tiny_bert, results))
-    process.start()
-    found = results.get(timeout=400)
-    process.join()
-    return found
+    return killed.in_a_process(_work, tmp_path_factory.mktemp("killed"), tiny_bert)
 
 
 def test_resuming_is_exact(outcome, capsys):
     lines, different = outcome
-    with capsys.disabled():  # the error stream also comes through from a worker process of the test runner
-        sys.stderr.write("\n" + "\n".join(lines) + "\n")
+    killed.show(lines, capsys)
     assert len(lines) == KILLS
     assert different == []
 

@@ -2,10 +2,8 @@
 
 import contextlib
 import json
-import multiprocessing
 import os
 import signal
-import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -66,9 +64,9 @@ def kill_when(file: Path, out: Path, due) -> bool:
 
 
 def cells(out: Path) -> dict[str, dict]:
-    """Of suite.json, but where the runs lie."""
-    found = json.loads((out / "suite.json").read_text("utf-8"))["cells"]
-    return {name: {key: value for key, value in cell.items() if key != "directory"} for name, cell in found.items()}
+    """Of suite.json; where the runs lie is relative to it."""
+    found: dict[str, dict] = json.loads((out / "suite.json").read_text("utf-8"))["cells"]
+    return found
 
 
 def runs(out: Path) -> dict[str, killed.RunDirectory]:
@@ -153,19 +151,12 @@ def work(folder: Path, model: str, results) -> None:
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory, tiny_bert):
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    process = context.Process(target=work, args=(tmp_path_factory.mktemp("suites"), tiny_bert, results))
-    process.start()
-    found = results.get(timeout=400)
-    process.join()
-    return found
+    return killed.in_a_process(work, tmp_path_factory.mktemp("suites"), tiny_bert)
 
 
 def test_a_killed_suite_ends_like_a_whole_one_and_leaves_finished_runs_alone(outcome, capsys):
     lines, different = outcome
-    with capsys.disabled():  # the error stream also comes through from a worker process of the test runner
-        sys.stderr.write("\n" + "\n".join(lines) + "\n")
+    killed.show(lines, capsys)
     assert len(lines) == 6
     assert different == []
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from finetune.errors import DataError, RecipeError
 from finetune.metrics import classification, entities, multilabel, regression, squad
-from finetune.metrics.evaluate_modules import MODULES, module
+from finetune.modules.own import MODULES, module
 
 CLOSE = 1e-12
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")

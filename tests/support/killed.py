@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import shutil
 import signal
@@ -10,6 +11,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from finetune.experiment import run
 from finetune.recipe import Recipe
@@ -103,6 +107,23 @@ def fingerprint(directory: RunDirectory) -> dict[str, str]:
         "predictions": directory.predictions("validation"),
     }
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+
+
+def in_a_process(work: Callable[..., None], *arguments: object) -> tuple[list[str], list[str]]:
+    """What `work(*arguments, results)` puts into its queue, in a process of its own: a line each kill, and what differs."""
+    context = multiprocessing.get_context("spawn")
+    results: Any = context.Queue()
+    process = context.Process(target=work, args=(*arguments, results))
+    process.start()
+    found: tuple[list[str], list[str]] = results.get(timeout=400)
+    process.join()
+    return found
+
+
+def show(lines: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Print where the kills fell, also when all is well."""
+    with capsys.disabled():  # the error stream also comes through from a worker process of the test runner
+        sys.stderr.write("\n" + "\n".join(lines) + "\n")
 
 
 def clean(folder: Path) -> Path:

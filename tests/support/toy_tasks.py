@@ -56,6 +56,7 @@ class Copying(Task):
     """Write the first words of a text: a decoder that is taught by its own next token."""
 
     baseline_name: ClassVar[str] = "first word"
+    probed: ClassVar[str] = "train"
 
     new_tokens: int = 2
 

@@ -190,6 +190,11 @@ def test_the_recipe_of_the_run_keeps_the_meaning_of_ids(untrained):
     assert task["order"] == ["contradiction", "neutral", "entailment"]
 
 
+def test_classes_called_nan_or_inf_stand_among_the_words():
+    values = ["nan", "b", "10", "inf", "2", "-inf", "a"]
+    assert resolved(values).labels == ("2", "10", "-inf", "a", "b", "inf", "nan")
+
+
 def pairs(*cells: tuple[int, int, int]) -> np.ndarray:
     """Rows of gold and predicted id, from (gold, predicted, how often)."""
     return np.concatenate([np.tile([gold, predicted], (often, 1)) for gold, predicted, often in cells])

@@ -197,6 +197,39 @@ def test_scores_are_those_of_the_predicted_sets():
     )
 
 
+def of_sets(*cells: tuple[list[int], list[int], int]) -> np.ndarray:
+    """Rows of gold and then predicted classes, from these and how often."""
+    return np.concatenate([np.tile([*gold, *predicted], (often, 1)) for gold, predicted, often in cells])
+
+
+FOOD, SPORT, TRAVEL, BOTH = [1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 1, 1]
+
+
+def test_swapped_classes_are_named():
+    statistics = of_sets((FOOD, SPORT, 20), (SPORT, FOOD, 18), (SPORT, SPORT, 2), (TRAVEL, TRAVEL, 9), (BOTH, BOTH, 5))
+    (said,) = resolved().doubts(statistics, statistics)
+    assert "'food' looks like 'sport'" in said and "'sport' looks like 'food'" in said and "travel" not in said
+    assert "task.labels" in said and "'label'" in said
+
+
+def test_swapped_columns_are_named_without_the_order_of_labels():
+    split = as_rows([{"text": "a", "food": 1, "sport": 0}, {"text": "a", "food": 0, "sport": 1}], "train")
+    task = MultiLabel(label=("food", "sport")).resolve(split, None)
+    swap = of_sets(([1, 0], [0, 1], 20), ([0, 1], [1, 0], 20))
+    (said,) = task.doubts(swap, swap)
+    assert "task.labels" not in said and "values of 'food', 'sport' mean" in said
+
+
+def test_classes_are_not_doubted_where_most_are_right():
+    statistics = of_sets((FOOD, SPORT, 20), (SPORT, FOOD, 18), (TRAVEL, TRAVEL, 90))
+    assert resolved().doubts(statistics, statistics) == []
+
+
+def test_rows_of_several_classes_or_none_say_nothing_of_swapped_ones():
+    statistics = of_sets((BOTH, FOOD, 40), (FOOD, BOTH, 40), ([0, 0, 0], FOOD, 40), (SPORT, [0, 0, 0], 40))
+    assert resolved().doubts(statistics, statistics) == []
+
+
 def test_evaluate_modules_get_zeros_and_ones():
     predictions = [{"predicted": ["food", "travel"]}, {"predicted": []}]
     assert resolved().exchanged(predictions, rows(SETS[:2])) == ([[1, 0, 1], [0, 0, 0]], TABLE[:2])

@@ -59,6 +59,16 @@ def test_choices_that_are_numbers_are_choices_where_all_labels_are_among_them():
     assert MultipleChoice().resolve(rows(0, 1, **options), None).written == "position"
 
 
+@pytest.mark.parametrize(
+    ("choices", "labels"),
+    [(["3", "1", "0", "2"], (0, 1, 2, 3)), (["3", "1", "2"], (1, 2, 3)), (["1", "2", "7"], (1, 2))],
+)
+def test_labels_that_may_be_choices_or_positions_are_asked_for(choices, labels):
+    with pytest.raises(RecipeError, match=r"choices and also a position .* set it to choice, position or position_fro"):
+        MultipleChoice().resolve(rows(*labels, choices=choices), None)
+    assert MultipleChoice(written="choice").resolve(rows(*labels, choices=choices), None).written == "choice"
+
+
 def test_positions_that_may_count_from_0_or_1_are_asked_for():
     with pytest.raises(RecipeError, match=r"cannot be told whether positions count from 0 or from 1; set it to posit"):
         resolved(1, 2)
@@ -251,8 +261,37 @@ def test_the_baseline_is_the_most_frequent_position_a_row_has():
 def test_a_row_is_right_or_wrong():
     task = MultipleChoice(written="position_from_1")
     statistics = task.measure([{"position": 0}, {"position": 0}], rows(1, 2))
-    assert statistics.tolist() == [[1.0], [0.0]]
+    assert statistics.tolist() == [[0, 0, 3], [1, 0, 3]]
     assert task.aggregate(statistics, np.array([3.0, 1.0])) == {"accuracy": 0.75}
+
+
+def of_positions(*cells: tuple[int, int, int, int]) -> np.ndarray:
+    """Rows of gold position, predicted one and choices, from these and how often."""
+    return np.concatenate([np.tile(cell[:3], (cell[3], 1)) for cell in cells])
+
+
+FIRST = of_positions((0, 0, 3, 30), (1, 0, 3, 30), (2, 0, 3, 30))
+"""The most frequent position for every row."""
+
+
+def test_positions_that_are_off_by_one_are_said():
+    (said,) = MultipleChoice(written="position").doubts(
+        of_positions((0, 1, 3, 28), (0, 0, 3, 2), (1, 2, 3, 30), (2, 2, 3, 2), (2, 0, 3, 28)), FIRST
+    )
+    assert "'position 1' looks like 'position 0'" in said and "task.written" in said and "'label'" in said
+
+
+def test_positions_are_not_doubted_where_more_rows_are_right_than_in_the_baseline():
+    statistics = of_positions((0, 1, 3, 30), (1, 0, 3, 30), (2, 2, 3, 31))
+    assert MultipleChoice(written="position").doubts(statistics, FIRST) == []
+
+
+def test_rows_with_another_number_of_choices_are_no_sign_of_swapped_positions():
+    guesses = [(gold, said, 4, 6) for gold in range(4) for said in range(4)]  # as luck has it
+    fewer = of_positions(*guesses, (0, 1, 2, 60), (1, 0, 2, 60))
+    assert MultipleChoice(written="position").doubts(fewer, of_positions((0, 0, 2, 248))) != []
+    more = of_positions(*[(*cell[:3], 12) for cell in guesses], (0, 1, 2, 60), (1, 0, 2, 60))
+    assert MultipleChoice(written="position").doubts(more, of_positions((0, 0, 2, 312))) == []
 
 
 def test_evaluate_modules_get_positions_from_0():

@@ -136,6 +136,13 @@ def test_numbers_that_go_against_each_other_by_chance_are_not_doubted():
     assert resolved().doubts(statistics, statistics) == []
 
 
+def test_few_numbers_that_go_against_each_other_are_not_doubted():
+    statistics = np.array([[1.0, 5.0], [2.0, 4.0], [3.0, 2.0], [4.0, 3.0], [5.0, 1.5]])
+    assert np.corrcoef(statistics.T)[0, 1] < -0.8
+    assert resolved().doubts(statistics, statistics) == []
+    assert resolved().doubts(np.tile(statistics, (3, 1)), statistics) != []
+
+
 def test_evaluate_modules_get_numbers():
     assert resolved().exchanged([{"predicted": 1.5}], rows([2])) == ([1.5], [2.0])
 

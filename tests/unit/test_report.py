@@ -5,12 +5,13 @@ import json
 import pytest
 import torch
 
-from finetune import Classification, Data, Model, Recipe, Training, check, run
+from finetune import Classification, Data, Model, QuestionAnswering, Recipe, Training, check, run
 from finetune.cli import main
-from finetune.errors import DataError
+from finetune.errors import DataError, RecipeError
 from finetune.experiment import evaluate
 from finetune.model import build
 from finetune.preparation import prepare
+from finetune.recipe import load_recipe
 from tests.support.cases import recipe
 from tests.support.rows import reviews, write_csv
 
@@ -134,3 +135,78 @@ def test_dropout_of_the_recipe_replaces_every_dropout_of_the_checkpoint(checkpoi
     built = build(with_it.model, prepared.checkpoint, prepared.head, with_it.tuning, 0, 2, False)
     places = [module.p for module in built.module.modules() if isinstance(module, torch.nn.Dropout)]
     assert places and set(places) == {0.25}
+
+
+def test_a_validation_split_without_any_label_is_refused_before_training(tiny_bert, tmp_path):
+    unlabelled = [{**row, "label": ""} for row in reviews(9, seed=1)]
+    with pytest.raises(DataError, match=r"column 'label' is no class"):
+        run(made(tiny_bert, data=Data.rows(reviews(30), validation=unlabelled)), tmp_path, certified=False)
+
+
+def test_a_test_file_that_comes_later_names_no_other_run(tiny_bert):
+    without = prepare(made(tiny_bert), "cpu")
+    data = Data.rows(reviews(30), validation=reviews(20, seed=1), test=reviews(5, seed=2))
+    assert prepare(made(tiny_bert, data=data), "cpu").digest == without.digest
+
+
+def test_a_limit_that_the_model_does_not_have_is_not_recommended(tiny_bert):
+    rows = [{"text": " ".join(["good film"] * 40), "label": "good"}, {"text": "bad", "label": "bad"}] * 5
+    (said,) = set(check.check(made(tiny_bert, data=Data.rows(rows, validation=reviews(5)))).losses)
+    assert "this model takes 32, 82 would be needed" in said
+
+
+@pytest.fixture
+def module(tmp_path):
+    path = tmp_path / "lengths.py"
+    path.write_text(MODULE, "utf-8")
+    return path
+
+
+def test_a_changed_module_names_another_run(tiny_bert, module):
+    task = Classification(evaluate_modules=(str(module),))
+    before = prepare(made(tiny_bert, task=task), "cpu").digest
+    module.write_text(MODULE.replace("right", "wrong"), "utf-8")
+    assert prepare(made(tiny_bert, task=task), "cpu").digest != before
+
+
+def test_a_module_is_found_from_the_folder_of_the_recipe_and_runs_only_if_allowed(
+    tiny_bert, module, monkeypatch, capsys
+):
+    write_csv(module.parent, train=reviews(30), validation=reviews(12, seed=1))
+    fields = {
+        "name": "own",
+        "task": {"type": "classification", "evaluate_modules": ["lengths.py"]},
+        "data": {"type": "files", "train": "train.csv", "validation": "validation.csv"},
+        "model": tiny_bert,
+        "training": {"steps": 2, "batch_size": 8, "precision": "fp32"},
+    }
+    recipe_file = module.parent / "recipe.yaml"
+    recipe_file.write_text(json.dumps(fields), "utf-8")
+    elsewhere = module.parent / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert main(["run", str(recipe_file)]) == 2
+    assert f"allow it with --code {module}" in capsys.readouterr().err
+    assert main(["run", str(recipe_file), "--code", str(module)]) == 0
+    assert "lengths.right" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["validation", "x/y", ""])
+def test_a_further_split_has_a_name_of_its_own(name):
+    with pytest.raises(RecipeError, match=r"is no name of a further split"):
+        Data.hub("someone/reviews", more={name: "mismatched"})
+
+
+def test_a_shipped_recipe_is_found_beside_a_folder_of_its_name(tmp_path, monkeypatch):
+    (tmp_path / "glue").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe("glue:mrpc").name == "glue-mrpc"
+
+
+def test_longer_questions_at_validation_than_in_training_are_certified(tiny_bert, tmp_path):
+    words = "the plot is slow but the cast is great and so is the music"
+    rows = [{"question": "what is", "context": words, "answers": {"text": ["slow"], "answer_start": [12]}}] * 8
+    longer = [{**row, "question": " ".join(["what is the film"] * 4)} for row in rows]
+    task = QuestionAnswering(max_length=30, stride=14)
+    result = run(made(tiny_bert, task=task, data=Data.rows(rows, validation=longer)), tmp_path)
+    assert result.complete

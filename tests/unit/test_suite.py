@@ -132,6 +132,18 @@ def test_only_a_lack_of_memory_is_a_problem_of_a_cell(tmp_path, tiny_bert, monke
             list(execute({"one": cell(tiny_bert)}, tmp_path))
 
 
+@pytest.mark.parametrize("error", [RecipeError("no such file"), RuntimeError("CUDA out of memory. Tried")])
+def test_among_several_processes_what_fails_in_one_ends_it(tmp_path, tiny_bert, monkeypatch, error):
+    def run(*_):
+        raise error
+
+    monkeypatch.setattr("finetune.executor.run", run)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(type(error)) as raised:
+        list(execute({"one": cell(tiny_bert)}, tmp_path))
+    assert raised.value is error
+
+
 def test_memory_of_a_run_is_given_back_before_the_next(tmp_path, tiny_bert, monkeypatch):
     import gc
     import weakref
@@ -194,7 +206,7 @@ def suite(tmp_path, capsys, monkeypatch):
 
     def given(*words: object):
         capsys.readouterr()
-        code = main(["suite", *map(str, words), "--out", str(out)])
+        code = main(["suite", "--out", str(out), *map(str, words)])
         said = capsys.readouterr()
         record = json.loads((out / "suite.json").read_text("utf-8")) if (out / "suite.json").exists() else None
         return code, said.out + said.err, record
@@ -228,11 +240,12 @@ def test_the_table_has_every_score_with_interval_baseline_and_status(suite, file
     assert [text.strip() for text in line.strip("│").split("│")] == ["first", "accuracy", *values, "complete"]
 
 
-def test_the_record_has_scores_directories_and_problems(suite, file, quick):
+def test_the_record_has_scores_directories_and_problems(suite, file, quick, tmp_path):
     _, _, record = suite(file)
     assert record["format"] == 1
     kept = record["cells"]["last"]
-    report = RunDirectory(Path(kept["directory"])).read_report()
+    assert kept["directory"].startswith("runs/last/full-")
+    report = RunDirectory(tmp_path / "out" / kept["directory"]).read_report()
     assert (kept["scores"], kept["baseline"]) == (report["scores"], "majority class")
     broken = record["cells"]["broken"]
     assert (broken["directory"], broken["scores"]) == (None, {})
@@ -248,14 +261,24 @@ def test_a_second_time_nothing_is_done_again_and_it_says_so(suite, file, quick):
     assert record == before
 
 
-def test_the_record_is_written_after_every_recipe(suite, file, quick, monkeypatch):
+@pytest.fixture
+def saved(monkeypatch) -> list[dict]:
+    """Every content that suite.json gets."""
     from finetune import suite as module
 
     kept = []
     save = module.Record.save
-    monkeypatch.setattr(module.Record, "save", lambda record: (save(record), kept.append(record.path.read_text()))[0])
+    monkeypatch.setattr(module.Record, "save", lambda record: (save(record), kept.append(read(record.path)))[0])
+    return kept
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text("utf-8"))
+
+
+def test_the_record_is_written_after_every_recipe(suite, file, quick, saved):
     suite(file)
-    states = [[found["status"] for found in json.loads(text)["cells"].values()] for text in kept]
+    states = [[found["status"] for found in content["cells"].values()] for content in saved]
     assert states[:4] == [
         ["waiting", "waiting", "waiting"],
         ["complete", "waiting", "waiting"],
@@ -264,15 +287,75 @@ def test_the_record_is_written_after_every_recipe(suite, file, quick, monkeypatc
     ]
 
 
-def test_changes_hold_for_every_recipe(suite, file, quick):
+def test_while_a_suite_runs_again_the_record_says_what_it_said(suite, file, quick, saved):
+    _, _, before = suite(file)
+    saved.clear()
+    suite(file)
+    assert len(saved) >= 4
+    assert all(content == before for content in saved)
+
+
+def test_recipes_chosen_later_leave_the_others_in_the_record(suite, file, quick):
+    _, _, whole = suite(file)
+    _, said, record = suite(file, "--only", "last")
+    assert record == whole
+    assert "1 of 1 recipes are complete" in said
+
+
+def test_recipes_chosen_one_after_the_other_are_one_record_in_the_order_of_the_file(suite, file, quick):
+    suite(file, "--only", "last")
+    _, _, record = suite(file, "--only", "first")
+    assert [(name, kept["status"]) for name, kept in record["cells"].items()] == [
+        ("first", "complete"),
+        ("last", "complete"),
+    ]
+
+
+def test_what_the_record_says_of_a_recipe_that_was_changed_since_is_forgotten(suite, file, quick):
+    suite(file)
+    text = file.read_text("utf-8").replace('"first": made("first")', '"first": made("first", label_smoothing=0.1)')
+    file.write_text(text, "utf-8")
+    _, _, record = suite(file, "--only", "last")
+    assert list(record["cells"]) == ["broken", "last"]
+
+
+def test_what_a_chosen_recipe_was_before_its_change_does_not_stay_in_the_record(suite, file, quick, saved):
+    suite(file, "--only", "first,last")
+    saved.clear()
+    text = file.read_text("utf-8").replace('"first": made("first")', '"first": made("first", label_smoothing=0.1)')
+    file.write_text(text, "utf-8")
+    suite(file, "--only", "first,last")
+    assert [kept["status"] for kept in saved[0]["cells"].values()] == ["waiting", "complete"]
+
+
+@pytest.mark.parametrize("other", ["file", "changes"])
+def test_the_folder_of_another_suite_is_refused(suite, file, quick, other):
+    _, _, before = suite(file, "training.steps=1", "--only", "last")
+    if other == "file":
+        file = file.rename(file.with_name("another.py"))
+    code, said, record = suite(file, f"training.steps={1 if other == 'file' else 3}", "--only", "last")
+    assert (code, record) == (2, before)
+    assert said.count("give another --out") == 1
+    assert "some.py training.steps=1, which is not " in said
+
+
+def test_a_file_is_the_same_from_whatever_folder_it_is_named(suite, file, quick, monkeypatch):
+    _, _, before = suite(file, "--only", "last")
+    monkeypatch.chdir(file.parent)
+    _, _, record = suite(file.name, "--only", "last")
+    assert record == before
+
+
+def test_changes_hold_for_every_recipe(suite, file, quick, tmp_path):
     _, _, record = suite(file, "training.steps=3", "--only", "first,last")
     for kept in record["cells"].values():
-        assert RunDirectory(Path(kept["directory"])).read_report()["steps"] == 3
+        assert RunDirectory(tmp_path / "out" / kept["directory"]).read_report()["steps"] == 3
     assert record["changes"] == ["training.steps=3"]
 
 
-def test_the_runs_may_lie_with_others(suite, file, quick, tmp_path):
-    _, _, record = suite(file, "--only", "first", "--directory", tmp_path / "runs")
+def test_the_runs_may_lie_with_others(suite, file, quick, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _, _, record = suite(file, "--only", "first", "--directory", "runs")
     assert Path(record["cells"]["first"]["directory"]).parent == tmp_path / "runs" / "first"
 
 
@@ -417,7 +500,7 @@ def test_the_predictions_handed_in_are_those_of_the_saved_model(glue, small_glue
 
     _, _, record = glue("--only", "rte")
     rows = files.read(small_glue, "rte")["test"].records()
-    predictor = load(record["cells"]["rte"]["directory"])
+    predictor = load(tmp_path / "out" / record["cells"]["rte"]["directory"])
     made = predictor([{"sentence1": row["sentence1"], "sentence2": row["sentence2"]} for row in rows])
     lines = (tmp_path / "out" / "submission" / "RTE.tsv").read_text("utf-8").splitlines()[1:]
     assert [line.split("\t")[1] for line in lines] == [prediction["predicted"] for prediction in made]
@@ -431,6 +514,64 @@ def test_a_second_time_nothing_is_predicted_again(glue, tmp_path, monkeypatch):
     assert "wnli: predicting the rows of WNLI.tsv" in said
     assert "rte: predicting" not in said
     assert (tmp_path / "out" / "submission.zip").read_bytes() == before
+
+
+def test_the_zip_file_has_what_was_chosen_before_too(glue, tmp_path):
+    glue("--only", "rte")
+    _, _, record = glue("--only", "wnli")
+    with zipfile.ZipFile(tmp_path / "out" / "submission.zip") as file:
+        assert file.namelist() == ["RTE.tsv", "WNLI.tsv"]
+    assert record["submission"]["files"] == ["RTE.tsv", "WNLI.tsv"]
+    assert set(record["summary"]["tasks"]) == {"rte", "wnli"}
+
+
+def test_another_model_in_the_same_folder_predicts_again(glue, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    _, _, record = glue("--only", "rte,wnli")
+    weights = tmp_path / "out" / record["cells"]["rte"]["directory"] / "model" / "model.safetensors"
+    tensors = load_file(weights)
+    save_file({name: -tensor if name.startswith("classifier") else tensor for name, tensor in tensors.items()}, weights)
+    before = (tmp_path / "out" / "submission" / "RTE.tsv").read_text("utf-8")
+    _, said, _ = glue("--only", "rte,wnli")
+    assert "rte: predicting the rows of RTE.tsv" in said
+    assert "wnli: predicting" not in said
+    assert (tmp_path / "out" / "submission" / "RTE.tsv").read_text("utf-8") != before
+
+
+def test_a_moved_suite_is_not_predicted_again(glue, tmp_path):
+    glue("--only", "rte")
+    (tmp_path / "out").rename(tmp_path / "moved")
+    _, said, _ = glue("--only", "rte", "--out", tmp_path / "moved")
+    assert "rte: complete, finished before" in said
+    assert "rte: predicting" not in said
+
+
+SPELLING = """from finetune.suites.glue import Glue
+
+
+class Own(Glue):
+    def text(self, file, indices, predicted):
+        return {text!r}
+"""
+
+
+def test_a_suite_that_spells_otherwise_is_predicted_again(glue, small_glue, tmp_path, monkeypatch):
+    from finetune import catalog
+    from finetune.suites.base import Suite
+
+    found = catalog.find
+
+    def own(package, name, base):
+        if base is not Suite:
+            return found(package, name, base)
+        return catalog.execute(tmp_path / "own.py").Own
+
+    monkeypatch.setattr(catalog, "find", own)
+    for text in ("first", "second"):
+        (tmp_path / "own.py").write_text(SPELLING.format(text=text), "utf-8")
+        glue("--only", "rte")
+        assert (tmp_path / "out" / "submission" / "RTE.tsv").read_text("utf-8") == text
 
 
 def test_without_a_complete_run_there_is_no_submission(glue, tmp_path):

@@ -365,7 +365,7 @@ def test_no_word_is_lost_and_what_is_taught_comes_back(tokenizer, pairs, limit, 
                 assert predicted[position] == gold[position]
         mine = [feature for feature in features if feature["row"] == number]
         assert sum(feature["weight"] for feature in mine) == len(set(first) - {None})
-        counted = statistics[number, 2:].reshape(2, -1, 3)[0].sum(0)
+        counted = statistics[number, 2:][: 6 * len(task.types)].reshape(2, -1, 3)[0].sum(0)
         assert mine[0]["held"] == counted[2] and mine[0]["held"] + mine[0]["lost"] == counted[0]
 
 
@@ -575,6 +575,56 @@ def test_predictions_agree_but_for_rounding():
     assert task.agree(one, {"predicted": ["B-PER", "B-PER"], "probabilities": [0.9, 0.5]}, 1e-4)
     assert not task.agree(one, {"predicted": ["O", "O"], "probabilities": [0.9, 0.5]}, 1e-4)
     assert not task.agree(one, {"predicted": ["B-PER", "O"], "probabilities": [0.8, 0.5]}, 1e-4)
+
+
+SWAP = {"B-PER": "B-LOC", "I-PER": "I-LOC", "B-LOC": "B-PER", "I-LOC": "I-PER", "B-ORG": "B-ORG", "O": "O"}
+PLACES = [["B-PER", "I-PER", "O", "B-LOC"], ["B-LOC", "O", "B-ORG", "O"], ["O", "B-PER", "I-PER", "O"]] * 8
+
+
+def of_tags(tags, predicted, usual, **fields):
+    """What is said of predicted tags, and of those of the baseline."""
+    train = rows(*([["a"] * 4, each] for each in tags))
+    task = TokenClassification(**fields).resolve(train, None)
+    return task.doubts(*(task.measure([{"predicted": each} for each in own], train) for own in (predicted, usual)))
+
+
+def test_swapped_types_are_named():
+    (said,) = of_tags(PLACES, [[SWAP[tag] for tag in tags] for tags in PLACES], PLACES)
+    assert "'LOC' looks like 'PER'" in said and "'PER' looks like 'LOC'" in said and "ORG" not in said
+    assert "'tags'" in said and "tag_names" not in said
+
+
+def test_types_are_not_doubted_where_the_baseline_scores_less():
+    assert of_tags(PLACES, [[SWAP[tag] for tag in tags] for tags in PLACES], [["O"] * 4] * len(PLACES)) == []
+
+
+def test_types_are_not_doubted_where_the_boundaries_are_wrong():
+    wrong = [[*tags[1:], "O"] for tags in PLACES]
+    assert of_tags(PLACES, wrong, PLACES) == []
+
+
+def test_swapped_plain_tags_are_named():
+    tags = [["DT", "NN", "VB", "NN"]] * 12
+    swap = {"DT": "DT", "NN": "VB", "VB": "NN"}
+    (said,) = of_tags(tags, [[swap[tag] for tag in own] for own in tags], tags)
+    assert "'NN' looks like 'VB'" in said and "DT" not in said
+
+
+def test_numbers_of_swapped_tags_point_at_their_names():
+    names = ("O", "B-LOC", "B-PER")
+    tags = [[1, 0, 2, 0]] * 12
+    (said,) = of_tags(tags, [["B-PER", "O", "B-LOC", "O"]] * 12, [["B-LOC", "O", "B-PER", "O"]] * 12, tag_names=names)
+    assert "task.tag_names" in said
+
+
+def test_of_very_many_types_no_pairs_are_counted():
+    tags = [[f"T{number:02}" for number in range(first, first + 4)] for first in range(0, 40, 4)]
+    train = rows(*([["a"] * 4, each] for each in tags))
+    task = TokenClassification().resolve(train, None)
+    statistics = task.measure([{"predicted": each} for each in tags], train)
+    assert statistics.shape == (10, 2 + 3 * 40)
+    assert task.aggregate(statistics, np.ones(10)) == {"accuracy": 1.0}
+    assert task.doubts(statistics, statistics) == []
 
 
 def test_evaluate_modules_get_tags_in_iob2():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from finetune.data import cache, table
-from finetune.data.formats import Record
+from finetune.data import cache, formats, table
+from finetune.data.formats import Options, Record
 from finetune.data.table import Rows
 from finetune.errors import DataError, listing
 
@@ -45,6 +45,38 @@ class Splits(Mapping[str, Rows]):
 
     def __len__(self) -> int:
         return len(self._files)
+
+
+def of_words(
+    what: str, key: str, files: Mapping[str, tuple[str, ...]], options: Options
+) -> Callable[[Path, str | None], Splits]:
+    """The reader of a shared task without subsets whose files have a line for each word.
+
+    Args:
+        what: The shared task, for a person.
+        key: The name of the reader.
+        files: Split -> the names its file may have.
+        options: How the files are laid out.
+    """
+
+    def records(path: Path) -> Iterator[Record]:
+        return formats.read(path, options)
+
+    def read(folder: Path, config: str | None) -> Splits:
+        """The splits whose files exist.
+
+        Args:
+            folder: The folder of the files.
+            config: None; there are no subsets.
+
+        Raises:
+            DataError: A subset was named, or there are no files.
+        """
+        if config is not None:
+            raise DataError(f"{what} has no subsets; leave data.config out (it is {config!r}).")
+        return Splits(pick(folder, files, what), records, key, by_word=True)
+
+    return read
 
 
 def pick(folder: Path, wanted: Mapping[str, tuple[str, ...]], what: str) -> dict[str, Path]:

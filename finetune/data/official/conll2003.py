@@ -6,13 +6,8 @@ touches another of its type (IOB1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-from finetune.data import formats
-from finetune.data.formats import Options, Record
-from finetune.data.official.base import Splits, pick
-from finetune.errors import DataError
+from finetune.data.formats import Options
+from finetune.data.official.base import of_words
 
 FILES = {
     "train": ("train.txt", "eng.train"),
@@ -21,21 +16,4 @@ FILES = {
 }
 OPTIONS = Options(header=("tokens", "pos_tags", "chunk_tags", "ner_tags"), layout="conll")
 
-
-def read(folder: Path, config: str | None) -> Splits:
-    """The splits whose files exist.
-
-    Args:
-        folder: The folder of the files.
-        config: None; there are no subsets.
-
-    Raises:
-        DataError: A subset was named, or there are no files.
-    """
-    if config is not None:
-        raise DataError(f"CoNLL-2003 has no subsets; leave data.config out (it is {config!r}).")
-    return Splits(pick(folder, FILES, "CoNLL-2003"), _records, "conll2003", by_word=True)
-
-
-def _records(path: Path) -> Iterator[Record]:
-    return formats.read(path, OPTIONS)
+read = of_words("CoNLL-2003", "conll2003", FILES, OPTIONS)

@@ -5,13 +5,8 @@ Their traps: three files of three names, tabs between the columns, blank lines t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-from finetune.data import formats
-from finetune.data.formats import Options, Record
-from finetune.data.official.base import Splits, pick
-from finetune.errors import DataError
+from finetune.data.formats import Options
+from finetune.data.official.base import of_words
 
 FILES = {
     "train": ("wnut17train.conll",),
@@ -20,21 +15,4 @@ FILES = {
 }
 OPTIONS = Options(delimiter="\t", header=("tokens", "ner_tags"), layout="conll")
 
-
-def read(folder: Path, config: str | None) -> Splits:
-    """The splits whose files exist.
-
-    Args:
-        folder: The folder of the files.
-        config: None; there are no subsets.
-
-    Raises:
-        DataError: A subset was named, or there are no files.
-    """
-    if config is not None:
-        raise DataError(f"WNUT-17 has no subsets; leave data.config out (it is {config!r}).")
-    return Splits(pick(folder, FILES, "WNUT-17"), _records, "wnut17", by_word=True)
-
-
-def _records(path: Path) -> Iterator[Record]:
-    return formats.read(path, OPTIONS)
+read = of_words("WNUT-17", "wnut17", FILES, OPTIONS)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, field_validator
 
 from finetune import hub
 from finetune.config import FilePath
 from finetune.data import cache, official, table
-from finetune.data.base import Data
+from finetune.data.base import SPLITS, Data
 from finetune.data.formats import Options, suffix
 from finetune.data.sources.files import read_files
 from finetune.data.table import Rows
@@ -47,13 +48,21 @@ class Hub(Data):
     """Further splits, scored at the end where they have targets: name here -> name at the source, as
     `validation_mismatched`, or `SUBSET/SPLIT` for one of another subset."""
 
+    @field_validator("more")
+    @classmethod
+    def _further_names(cls, names: dict[str, str]) -> dict[str, str]:
+        for name in names:
+            if name in SPLITS or not re.fullmatch(r"\w[\w-]*", name):
+                raise ValueError(f"{name!r} is no name of a further split: letters, digits, dash, no {listing(SPLITS)}")
+        return names
+
     _commit: str | None = PrivateAttr(default=None)
 
     def read(self) -> dict[str, Rows]:
         """The splits named, as far as they exist."""
         found = self._subset(self.config)
         splits = {}
-        for split in ("train", "validation", "test"):
+        for split in SPLITS:
             name = getattr(self, split)
             if name in found:
                 splits[split] = replace(found[name], split=split)
