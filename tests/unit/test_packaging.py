@@ -36,6 +36,17 @@ def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+SHIPPED = sorted(
+    str(path.relative_to(CHECKOUT))
+    for path in (CHECKOUT / "recipes").rglob("*")
+    if path.suffix in (".py", ".csv", ".json", ".jsonl")
+)
+
+
+def test_the_recipes_and_their_data_are_found() -> None:
+    assert len(SHIPPED) == 12
+
+
 def python(*arguments: str, package: Path, cwd: Path) -> str:
     """What Python prints with `package` before everything installed, the current folder not importable."""
     environment = {**os.environ, "PYTHONPATH": str(package)}
@@ -45,9 +56,7 @@ def python(*arguments: str, package: Path, cwd: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    "name", ["py.typed", "recipes/quickstart.py", "recipes/glue.py", "recipes/data/support_tickets.csv"]
-)
+@pytest.mark.parametrize("name", ["py.typed", *SHIPPED])
 def test_the_wheel_holds_a_file_beside_the_code(inside: set[str], name: str) -> None:
     assert f"finetune/{name}" in inside
 
