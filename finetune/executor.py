@@ -68,9 +68,9 @@ def execute(
 ) -> Iterator[Outcome]:
     """Run every cell in turn; each outcome comes as soon as it is known.
 
-    A cell that fails stops no other, as long as one process works. Among several of a launcher (`WORLD_SIZE` above 1) an
-    error may be that of one process alone: going on, it would meet in the next cell the others, which still wait in this
-    one. So it is raised there; the process ends, the launcher stops the others, and the same call goes on from there.
+    A cell that fails stops no other, as long as one process works. Among several of a launcher (`WORLD_SIZE` above 1)
+    an error may be that of one process alone: going on, it would meet in the next cell the others, which still wait in
+    this one. So there it is raised; the process ends, the launcher stops the others, and the same call goes on.
 
     Args:
         cells: Name -> recipe.

@@ -111,7 +111,7 @@ class Record:
             RunError: The record there is damaged.
         """
         path, file = out / RECORD, _placed(opened.file, out)
-        before = read_json(path) if path.exists() else {"file": file, "changes": opened.changes}
+        before: dict[str, Any] = read_json(path) if path.exists() else {"file": file, "changes": opened.changes}
         if before["file"] != file or sorted(before["changes"]) != sorted(opened.changes):
             raise RecipeError(
                 f"--out {out} has the suite {_called(before['file'], before['changes'])}, which is not "

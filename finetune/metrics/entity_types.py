@@ -19,4 +19,5 @@ def confusion(gold: Sequence[Entity], predicted: Sequence[Entity], types: Sequen
     ids = {name: position for position, name in enumerate(types)}
     said = {(entity.start, entity.end): ids[entity.type] for entity in predicted if entity.type in ids}
     pairs = [(ids[e.type], said[e.start, e.end]) for e in gold if e.type in ids and (e.start, e.end) in said]
-    return classification.confusion(*np.array(pairs, dtype=int).reshape(-1, 2).T, len(types))
+    table = np.array(pairs, dtype=int).reshape(-1, 2)
+    return classification.confusion(table[:, 0], table[:, 1], len(types))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from finetune.errors import DataError, listing, nearest
 from finetune.metrics import entities
@@ -36,6 +36,7 @@ def check(
     Raises:
         DataError: A tag stands in no training row, or does not fit its words.
     """
+    scheme = cast(entities.Scheme, written.scheme or "iob2")
     unknown: dict[str, list[str]] = defaultdict(list)
     broken: list[str] = []
     unsaid: list[str] = []
@@ -48,7 +49,7 @@ def check(
             kinds = set(given)
         else:
             kinds = {entity.type for entity in entities.read(given)}
-            for position, problem in entities.problems(given, written.scheme or "iob2"):
+            for position, problem in entities.problems(given, scheme):
                 broken.append(f"{where_word(row, position)}: {problem}")
         for kind in kinds - set(types):
             unknown[kind].append(where(row))

@@ -110,7 +110,7 @@ def fingerprint(directory: RunDirectory) -> dict[str, str]:
 
 
 def in_a_process(work: Callable[..., None], *arguments: object) -> tuple[list[str], list[str]]:
-    """What `work(*arguments, results)` puts into its queue, in a process of its own: a line each kill, and what differs."""
+    """What `work(*arguments, queue)` puts into the queue, in a process of its own: a line a kill, and what differs."""
     context = multiprocessing.get_context("spawn")
     results: Any = context.Queue()
     process = context.Process(target=work, args=(*arguments, results))

@@ -57,6 +57,7 @@ def test_choices_that_are_numbers_are_choices_where_all_labels_are_among_them():
     options = {"choices": ["1", "2", "7"]}
     assert MultipleChoice().resolve(rows(1, 7, **options), None).written == "choice"
     assert MultipleChoice().resolve(rows(0, 1, **options), None).written == "position"
+    assert MultipleChoice().resolve(rows("1", "red", choices=["1", "red"]), None).written == "choice"
 
 
 @pytest.mark.parametrize(
