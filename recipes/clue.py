@@ -7,10 +7,10 @@ finetune run recipes/clue.py:tnews data.path=... data.train=train_0 data.validat
 
 Published (README of FewCLUE: chinese-roberta-wwm-ext fine-tuned on one sample of 32 or so rows, accuracy on
 test_public): eprstmt .737, bustm .611, ocnli .340, tnews .436, iflytek .296, csl .501, chid .150.
-Measured, the path and not the score, for no Chinese checkpoint was at hand: a character-level BERT of 2 layers from nothing
-(1.3M parameters, tuning.learning_rate=1e-3, seed 0): cluener, 3 epochs, entity F1 .340 (.322 to .358) as conlleval counts
-and .421 as strict IOB2 [most frequent tag of the character: .075, .120]; tnews, 5 epochs, .331 (.302 to .359) [.068]. The
-others: not measured.
+Measured, the path and not the score, for no Chinese checkpoint was at hand: a character-level BERT of 2 layers from
+nothing (1.3M parameters, tuning.learning_rate=1e-3, seed 0): cluener, 3 epochs, entity F1 .340 (.322 to .358) as
+conlleval counts and .421 as strict IOB2 [most frequent tag of the character: .075, .120]; tnews, 5 epochs, .331 (.302
+to .359) [.068]. The others: not measured.
 No copy of these files on the Hub is known to keep their names and columns, so data.path is needed.
 """
 

