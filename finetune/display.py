@@ -136,6 +136,11 @@ def result_lines(report: dict[str, Any], directory: str) -> list[str]:
     if report["scorings"] > 1:
         chosen = f"the checkpoint was chosen on these rows (step {report['best_step']}, best of {report['scorings']})"
         lines.append(f"This score is somewhat optimistic: {chosen}; a test split gives an unbiased one")
+    if any("heldout_f1" in scores for scores in report["scores"].values()):
+        lines.append(
+            'f1 and exact give "no answer" where its score is the highest; predictions use the threshold that half of '
+            "the validation rows fitted (null_threshold in each line), heldout_* are its scores on the other rows"
+        )
     lines += [f"LOOK AT THIS: {doubt}" for doubt in report.get("doubts", [])]
     lines += [f"Cut, {text}" for text in report.get("losses", [])]
     if certificate and certificate["holds"]:

@@ -196,7 +196,8 @@ def _evaluate(directory: RunDirectory, split: str) -> dict[str, Any]:
     task = predictor.recipe.task
     splits = predictor.recipe.data.load(task.inputs(), task.targets())
     if split not in splits:
-        raise DataError(f"there is no split {split!r}. {nearest(split, splits)}")
+        remedy = " Name its file or split with data.test in the recipe." if split == "test" else ""
+        raise DataError(f"there is no split {split!r}. {nearest(split, splits)}{remedy}")
     rows = splits[split]
     if not evaluation.labelled(task, rows):
         columns = listing(column.name for column in task.targets())

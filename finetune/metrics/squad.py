@@ -100,18 +100,20 @@ def scores(statistics: np.ndarray, weights: np.ndarray, thresholds: bool) -> dic
     found = {name: _mean(score, weights) for name, score in plain.items()}
     if not thresholds:
         return found
-    for name, score in plain.items():
-        found[f"HasAns_{name}"] = _mean(score, weights * answerable)
-        found[f"NoAns_{name}"] = _mean(score, weights * (1 - answerable))
+    for kind, chosen in (("HasAns", weights * answerable), ("NoAns", weights * (1 - answerable))):
+        if chosen.any():
+            found |= {f"{kind}_{name}": _mean(score, chosen) for name, score in plain.items()}
     for name, answered in (("f1", f1), ("exact", exact)):
         value, threshold = best_threshold(margin, answered, 1 - answerable, weights)
         found |= {f"best_{name}": value, f"best_{name}_threshold": threshold}
-    found["heldout_f1"], found["heldout_exact"] = (_mean(s, weights * reported) for s in (said_f1, said_exact))
+    chosen = weights * reported
+    if chosen.any():
+        found |= {"heldout_f1": _mean(said_f1, chosen), "heldout_exact": _mean(said_exact, chosen)}
     return found
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> float:
-    return float(values @ weights / weights.sum()) if weights.sum() > 0 else 0.0
+    return float(values @ weights / weights.sum())
 
 
 def _normalised(golds: Sequence[str]) -> list[str]:

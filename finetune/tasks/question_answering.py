@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+RARE = 0.05
+"""Share of training questions without an answer below which they look like mistakes."""
 SHOWN = 5
 """Answers of the n-best list that a prediction shows."""
 
@@ -102,6 +104,16 @@ class QuestionAnswering(Task):
             raise DataError(
                 f"{rows.origin}: {len(lost)} answers do not stand in their {self.context!r} ({where}; the first is "
                 f"{text[:60]!r}). Copy them letter by letter from the text, or delete these rows."
+            )
+        if rows.split == "train" and empty and len(empty) < RARE * len(rows):
+            where = listing((rows.where(row) for row in empty), 3)
+            log.warning(
+                '%s: %d of %d questions have no answer (%s), so "no answer" may be predicted. Fill them in if they are '
+                "mistakes, or set task.unanswerable=false to have them refused",
+                rows.origin,
+                len(empty),
+                len(rows),
+                where,
             )
         if moved:
             where = listing((rows.where(row) for row in moved), 3)
@@ -239,10 +251,11 @@ class QuestionAnswering(Task):
             return {}
         predictions = self.decide(raw, {})
         half = ~_reported(rows)
-        if not half.any():
-            return {}
         measured = self.measure(predictions, rows)[half]
-        _, threshold = squad.best_threshold(measured[:, 1], measured[:, 3], 1 - measured[:, 0], np.ones(len(measured)))
+        answerable, margin, answered = measured[:, 0], measured[:, 1], measured[:, 3]
+        if len(np.unique(answerable)) < 2:  # rows of one kind alone would fit to answer always, or never
+            return {}
+        _, threshold = squad.best_threshold(margin, answered, 1 - answerable, np.ones(len(measured)))
         return {"null_threshold": threshold, "fitted_on": int(half.sum())}
 
     def decide(self, raw: Sequence[Any], decisions: dict[str, Any]) -> list[dict[str, Any]]:
@@ -251,7 +264,10 @@ class QuestionAnswering(Task):
         `answer` is the best one in any case, `no_answer` by how much the null score beats it, in logits.
         """
         threshold = decisions.get("null_threshold", 0.0)
-        return [decision(row["null"] if self.unanswerable else None, row["spans"], threshold, SHOWN) for row in raw]
+        fitted = {"null_threshold": threshold} if decisions else {}
+        nulls = [row["null"] if self.unanswerable else None for row in raw]
+        pairs = zip(raw, nulls, strict=True)
+        return [{**decision(null, row["spans"], threshold, SHOWN), **fitted} for row, null in pairs]
 
     def gold(self, row: dict[str, Any]) -> Any:
         """All accepted answers."""
@@ -260,7 +276,7 @@ class QuestionAnswering(Task):
     def baseline(self, train: Rows, rows: Rows) -> list[dict[str, Any]]:
         """No answer where questions may have none, else the sentence that shares most words with the question."""
         if self.unanswerable:
-            return [{"predicted": "", "answer": "", "no_answer": 0.0}] * len(rows)
+            return [{"predicted": "", "answer": "", "no_answer": 0.0, "null_threshold": 0.0}] * len(rows)
         pairs = zip(rows.column(self.question), rows.column(self.context), strict=True)
         return [{"predicted": nearest_sentence(str(question), str(context))} for question, context in pairs]
 
@@ -276,7 +292,8 @@ class QuestionAnswering(Task):
             best, given = prediction.get("answer", prediction["predicted"]), prediction["predicted"]
             pair = [squad.exact(best, golds), squad.f1(best, golds)]
             said = pair if best == given else [squad.exact(given, golds), squad.f1(given, golds)]
-            found.append([bool(golds), prediction.get("no_answer", 0.0), *pair, *said, reported])
+            held_out = reported and "null_threshold" in prediction
+            found.append([bool(golds), prediction.get("no_answer", 0.0), *pair, *said, held_out])
         return np.array(found, dtype=float)
 
     def aggregate(self, statistics: np.ndarray, weights: np.ndarray) -> dict[str, float]:

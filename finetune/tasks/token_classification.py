@@ -241,8 +241,11 @@ class TokenClassification(Task):
         return found
 
     def gold(self, row: dict[str, Any]) -> Any:
-        """The tags, or the spans of a plain text, as the data has them."""
-        return row[self.target]
+        """The tags as the data has them; of a plain text the spans, their ends exclusive as those predicted."""
+        if self.text is None or row[self.target] is None:
+            return row[self.target]
+        spans = self.written.given(row[self.text], row[self.target], "a row")
+        return [{"start": span.start, "end": span.end, "type": span.type} for span in spans]
 
     def baseline(self, train: Rows, rows: Rows) -> list[dict[str, Any]]:
         """For each word the tag it has most often in the training rows; one never seen there gets the outside tag."""

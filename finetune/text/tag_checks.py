@@ -15,6 +15,9 @@ from finetune.text.words import marked
 log = logging.getLogger(__name__)
 
 
+OTHER_END = "where the end of a span is its last character, set task.span_end=inclusive, else exclusive"
+
+
 def check(
     written: Written,
     types: Sequence[str],
@@ -57,11 +60,11 @@ def check(
         name, rows = next(iter(unknown.items()))
         raise DataError(
             f"{origin}: {listing(map(repr, sorted(unknown)))} in column {written.columns[1]!r} stands in no training "
-            f"row ({listing(rows, 3)}). {nearest(name, types)}"
+            f"row ({listing(rows, 3)}). {nearest(name, types)} Correct it, or name all tags in task.labels."
         )
     for what, found in (
         (f"tags break the rules of {written.scheme}, they are read as conlleval does", broken),
-        ("rows have spans that overlap or cut through words, not all of them can be predicted", unsaid),
+        (f"rows have spans that overlap or cut through words, so that not all can be predicted; {OTHER_END}", unsaid),
     ):
         if found:
             log.warning("%s: %d %s: %s", origin, len(found), what, listing(found, 3))

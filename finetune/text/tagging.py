@@ -92,7 +92,8 @@ def stated(value: Any, text: str, inclusive: bool) -> list[Entity]:
     for span in value or []:
         missing = [name for name in ("start", "end", "type") if not isinstance(span, dict) or span.get(name) is None]
         if missing:
-            raise ValueError(f"the span {span!r:.60} has no {missing[0]!r}")
+            shown = {key: one for key, one in span.items() if one is not None} if isinstance(span, dict) else span
+            raise ValueError(f"the span {shown!r:.80} has no {missing[0]!r}; start, end and type are needed")
         if any(not isinstance(span[name], int) for name in ("start", "end")):
             raise ValueError(f"start and end of the span {span!r:.60} are no whole numbers")
         start, end = span["start"], span["end"] + inclusive

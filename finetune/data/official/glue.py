@@ -119,7 +119,9 @@ class Splits(Mapping[str, Rows]):
     def _untrained(self) -> str:
         there = ", ".join(f"{path.name} (split {split})" for split, path in self._paths.items())
         labelled = next((split for split in self._paths if not split.startswith("test")), None)
-        remedy = f" To train on one half and score the other: data.train={labelled} data.holdout=0.5"
+        remedy = (
+            f" For this recipe alone, one half to train on and one to score: data.train={labelled} data.holdout=0.5"
+        )
         has = f"It has {there or 'no file of a known name'}."
         return f"{self._folder} has no train.tsv. {has}{remedy if labelled else ''}"
 

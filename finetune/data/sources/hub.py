@@ -74,8 +74,10 @@ class Hub(Data):
             others = self._subset(subset) if subset else found
             if split in others:
                 splits[name] = replace(others[split], split=name)
-            elif self.path is None:
-                raise DataError(f"{self.id} has no split {where!r} (data.more.{name}). {nearest(split, others)}")
+            elif self.path is None or self.reader is None:  # published folders may lack files
+                raise DataError(
+                    f"{self.path or self.id} has no split {where!r} (data.more.{name}). {nearest(split, others)}"
+                )
         if self.train == self.validation and self.holdout is None:
             raise DataError("data.train and data.validation name the same split; set data.holdout, for example to 0.2.")
         return splits
