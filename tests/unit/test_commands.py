@@ -327,7 +327,8 @@ def test_check_counts_rows_and_labels(checked):
 def test_check_counts_rows_that_are_cut(checked):
     longer = sum(len(row["text"].split()) > 4 for row in reviews(24))
     assert 0 < longer < 24
-    assert f"(limit 6, {longer} rows are cut)" in checked[0]
+    assert "(limit 6)" in checked[0]
+    assert f"train: {longer} of 24 rows are cut at 6 tokens" in checked[0]
 
 
 def test_check_shows_parameters_loss_and_estimate(checked, trained):
@@ -446,7 +447,7 @@ def test_without_code_the_path_is_named_and_nothing_is_executed(command, own, wo
     executed.unlink(missing_ok=True)
     name, *rest = words
     said = command(name, directory, *rest).complaint
-    assert f"was made with a class of {code}; allow that file to run with --code {code}" in said
+    assert f"was made with code of {code}; allow that file to run with --code {code}" in said
     assert not executed.exists()
 
 
