@@ -107,8 +107,8 @@ def scores_table(scores: dict[str, dict[str, dict[str, float]]], baseline: str) 
     table = Table("split", "score", "value", "95 % interval", baseline)
     for split, metrics in scores.items():
         for name, score in metrics.items():
-            interval = f"{score['low']:.4f} to {score['high']:.4f}"
-            table.add_row(split, name, f"{score['value']:.4f}", interval, f"{score['baseline']:.4f}")
+            interval = f"{score['low']:z.4f} to {score['high']:z.4f}"
+            table.add_row(split, name, f"{score['value']:z.4f}", interval, f"{score['baseline']:z.4f}")
     return table
 
 
