@@ -314,7 +314,10 @@ class QuestionAnswering(Task):
         return given, [{"id": i, "answers": text} for i, text in zip(rows.ids, texts, strict=True)]
 
     def agree(self, first: dict[str, Any], second: dict[str, Any], tolerance: float) -> bool:
-        """The same probability, and the same answer unless two answers are as probable."""
+        """The same probability and answer, unless two answers are as probable or the margin is at its threshold."""
+        beyond = first.get("no_answer", np.inf) - first.get("null_threshold", 0.0)
+        if (first["predicted"] == "") != (second["predicted"] == ""):  # then another answer's probability is given
+            return bool(abs(beyond) <= 4 * tolerance)
         close = abs(first["probability"] - second["probability"]) <= 2 * tolerance
         return close and (
             first["predicted"] == second["predicted"]
@@ -323,15 +326,13 @@ class QuestionAnswering(Task):
                 and abs(other["probability"] - first["probability"]) <= 4 * tolerance
                 for other in first["n_best"]
             )
-            or abs(first.get("no_answer", 1.0)) <= 4 * tolerance
         )
 
 
 def _scores(output: Any, batch: Batch) -> tuple[Tensor, Tensor]:
     """Logits `(features, length)` of the answer's first and last token; minus infinity but for text and null token."""
     allowed = batch.targets["text"].bool().scatter(1, batch.targets["null"][:, None], True)
-    logits = (output.start_logits, output.end_logits)
-    begin, stop = map(precise, logits)
+    begin, stop = precise(output.start_logits), precise(output.end_logits)
     return begin.masked_fill(~allowed, float("-inf")), stop.masked_fill(~allowed, float("-inf"))
 
 

@@ -148,8 +148,8 @@ class TokenClassification(Task):
         loss, whatever number of windows it stands in.
         """
         sources = [marked(value) for value in rows[self.source]]
-        values = [] if mode == "predict" else rows[self.target]
-        golds = [self.written.gold(*pair) for pair in zip(sources, values, strict=False)]
+        pairs = [] if mode == "predict" else zip(sources, rows[self.target], strict=True)
+        golds = [self.written.gold(*pair) for pair in pairs]
         ids = {name: number for number, name in enumerate(self.names)}
         stride = limit // 4 if self.stride is None else self.stride
         cuts = windows([source.text for source in sources], tokenizer, limit, stride)

@@ -450,6 +450,14 @@ def test_another_order_of_the_rows_fits_the_same_threshold():
     assert task.calibrate(raw_of(margins), split_of(records, "validation")) == turned
 
 
+def test_predictions_agree_where_the_margin_is_at_the_fitted_threshold():
+    task = QuestionAnswering(unanswerable=True)
+    said, refused, far = (task.decide(raw_of([margin]), {"null_threshold": 2.0})[0] for margin in (2.0, 2.00001, 2.1))
+    assert [p["predicted"] for p in (said, refused, far)] == ["good", "", ""]
+    assert task.agree(said, refused, 1e-4)
+    assert not task.agree(far, said, 1e-4)
+
+
 def test_a_test_split_is_reported_whole():
     rows = split_of([row("the film is good", answer="good", start=12)] * 9, "test")
     task = QuestionAnswering(unanswerable=True)
