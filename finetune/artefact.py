@@ -16,11 +16,24 @@ TRANSFORMERS_USE = """from transformers import {auto}, AutoTokenizer
 model = {auto}.from_pretrained(FOLDER)
 tokenizer = AutoTokenizer.from_pretrained(FOLDER)
 """
+WRITING_USE = """
+inputs = tokenizer({prompt}, return_tensors="pt", return_token_type_ids=False)
+written = model.generate(**inputs{settings})[0]{after}
+print(tokenizer.decode(written, skip_special_tokens=True))
+"""
 PEFT_USE = """from peft import PeftConfig, PeftModel
 from transformers import AutoConfig, {auto}, AutoTokenizer
 
 base = PeftConfig.from_pretrained(FOLDER).base_model_name_or_path
 model = {auto}.from_pretrained(base, config=AutoConfig.from_pretrained(FOLDER))
+model = PeftModel.from_pretrained(model, FOLDER)
+tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+"""
+DOUBLED_USE = """from peft import PeftConfig, PeftModel
+from transformers import AutoTokenizer, EncoderDecoderModel
+
+base = PeftConfig.from_pretrained(FOLDER).base_model_name_or_path
+model = EncoderDecoderModel.from_encoder_decoder_pretrained(base, base)
 model = PeftModel.from_pretrained(model, FOLDER)
 tokenizer = AutoTokenizer.from_pretrained(FOLDER)
 """
@@ -32,12 +45,16 @@ ADAPTER_NOTE = (
 
 def save(prepared: Prepared, trainee: Trainee, directory: RunDirectory, decisions: dict[str, Any]) -> None:
     """Write `model/`, beside and then renamed."""
+    from transformers import GenerationConfig
+
     unfinished = directory.path / "model.partial"
     shutil.rmtree(unfinished, ignore_errors=True)
     with writing(unfinished):
         unfinished.mkdir()
         prepared.recipe.tuning.save(trainee.module, unfinished)
         prepared.checkpoint.tokenizer.save_pretrained(unfinished)
+        if prepared.head.generation:  # an adapter's folder has none of its own
+            GenerationConfig(**prepared.head.generation).save_pretrained(unfinished)
         write_json(unfinished / DECISIONS, {"format": FORMAT, "decisions": decisions})
         shutil.rmtree(directory.model, ignore_errors=True)
         unfinished.rename(directory.model)
@@ -46,7 +63,7 @@ def save(prepared: Prepared, trainee: Trainee, directory: RunDirectory, decision
 def card(report: dict[str, Any]) -> str:
     """The model card, from the report."""
     recipe, environment = report["recipe"], report["environment"]
-    base, auto = recipe["model"]["path"], report["auto_class"]
+    base = recipe["model"]["path"]
     on_hub = [f"base_model: {base}"] if "/" in base and ":" not in base and not Path(base).is_absolute() else []
     rows = [
         f"| {split} | {name} | {s['value']:.4f} | {s['low']:.4f} to {s['high']:.4f} | {s['baseline']:.4f} |"
@@ -90,7 +107,7 @@ def card(report: dict[str, Any]) -> str:
             "## Use",
             "",
             "```python",
-            *(PEFT_USE if certificate.get("loader") == "peft" else TRANSFORMERS_USE).format(auto=auto).splitlines(),
+            *_use(report, certificate.get("loader") == "peft").splitlines(),
             "```",
             "",
             *([ADAPTER_NOTE, ""] if certificate.get("loader") == "peft" else []),
@@ -102,6 +119,20 @@ def card(report: dict[str, Any]) -> str:
             "",
         ]
     )
+
+
+def _use(report: dict[str, Any], adapter: bool) -> str:
+    """How to load the model without this package, and have it write if it writes."""
+    task, auto = report["recipe"]["task"], report["auto_class"]
+    text = (DOUBLED_USE if report.get("doubled") else PEFT_USE) if adapter else TRANSFORMERS_USE
+    text = text.format(auto=auto)
+    if task.get("prompt") is None:
+        return text
+    prompt = repr(task["prompt"].replace("{source}", "TEXT"))
+    after = '[inputs["input_ids"].shape[1] :]' if task["writer"] == "decoder" else ""
+    settings = ", generation_config=GenerationConfig.from_pretrained(FOLDER)" if adapter else ""
+    imported = "from transformers import GenerationConfig\n" if adapter else ""
+    return imported + text + WRITING_USE.format(prompt=prompt, settings=settings, after=after)
 
 
 def write_card(directory: RunDirectory, report: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from finetune.errors import RecipeError, unknown
 
-NOT_MEMBERS = {"base", "texts"}
+NOT_MEMBERS = {"base", "texts", "text_to_text"}
 """Modules of a catalog folder that hold what its members share."""
 
 _user_code: dict[str, ModuleType] = {}

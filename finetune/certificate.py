@@ -27,7 +27,11 @@ from finetune.run_directory import FORMAT, RunDirectory, load_own_code, read_jso
 ROWS = 64
 """Rows that are compared, spread evenly over the scored split."""
 BATCH = 16
-"""Features in a batch of the comparison."""
+"""Most features in a batch of the comparison."""
+BATCH_TOKENS = 4096
+"""Most tokens of one, which bounds memory where logits are of a whole vocabulary."""
+NUMBERS = 2**20
+"""Logits of a batch that are kept: all, or those at evenly spread positions."""
 TOLERANCE = 1e-4
 """Largest difference of a logit, relative to its size where that is above 1."""
 LAUNCHER = (
@@ -81,15 +85,38 @@ def _probe(
     module.eval()
     tensors = {}
     with torch.inference_mode():
-        for number, start in enumerate(range(0, len(features), BATCH)):
-            batch = encoder.batch(features, range(start, min(start + BATCH, len(features))), mode).to(alone.device)
+        for number, piece in enumerate(_pieces(features.lengths)):
+            batch = encoder.batch(features, piece, mode).to(alone.device)
             for name, tensor in batch.inputs.items():
                 tensors[f"inputs/{name}/{number}"] = tensor.cpu().contiguous()
             for name, value in module(**batch.inputs).items():
                 if name.endswith("logits"):
-                    tensors[f"logits/{name}/{number}"] = value.float().cpu().contiguous()
+                    tensors[f"logits/{name}/{number}"] = _spread(value).float().cpu().contiguous()
     done = evaluate(module, encoder, rows, alone, 4096, labelled=True, decisions=decisions, keep=False)
     return tensors, done.predictions
+
+
+def _pieces(lengths: np.ndarray) -> list[range]:
+    """Features of each batch, in their order."""
+    found, start = [], 0
+    while start < len(lengths):
+        end = start + 1
+        while (
+            end < min(start + BATCH, len(lengths))
+            and lengths[start : end + 1].max() * (end + 1 - start) <= BATCH_TOKENS
+        ):
+            end += 1
+        found.append(range(start, end))
+        start = end
+    return found
+
+
+def _spread(logits: torch.Tensor) -> torch.Tensor:
+    """Logits `(batch, length, vocabulary)` at evenly spread positions, as many as are kept; smaller ones whole."""
+    if logits.dim() < 3 or logits.numel() <= NUMBERS:
+        return logits
+    positions = logits.flatten(0, -2)
+    return positions[:: -(-logits.numel() // NUMBERS)]
 
 
 def examine(run: RunDirectory) -> dict[str, Any]:

@@ -132,7 +132,8 @@ def _estimate(prepared: Prepared, seconds_per_token: float) -> float:
     trained = int(lengths.sum()) * prepared.steps / per_epoch
     every = per_epoch if training.evaluate_every == "epoch" else int(training.evaluate_every)
     scorings = math.ceil(prepared.steps / every) + 1
-    scored = int(prepared.encoder.features(prepared.splits["validation"], "score").lengths.sum()) * scorings
+    lengths = prepared.encoder.features(prepared.splits["validation"], "score").lengths
+    scored = int(prepared.recipe.task.cost(lengths).sum()) * scorings
     return seconds_per_token * (trained + scored / 3)
 
 

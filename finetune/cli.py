@@ -110,6 +110,14 @@ def _parser() -> argparse.ArgumentParser:
         help="csv, tsv (class and probability) or jsonl (those of all classes) file; default: print JSON lines",
     )
     command.add_argument("--code", metavar="FILE", action="append", default=[], help=made_with)
+    command.add_argument(
+        "--generation",
+        metavar="FIELD=VALUE",
+        nargs="+",
+        default=[],
+        help="how texts are written, as do_sample=true temperature=0.8 max_new_tokens=40",
+    )
+    command.add_argument("--seed", type=int, help="of drawn tokens; the run's by default")
     command = add("certify", commands.certify, "examine saved models again, in one fresh process")
     command.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
     command.add_argument("--code", metavar="FILE", action="append", default=[], help=made_with)

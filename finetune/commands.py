@@ -194,6 +194,8 @@ def predict(options: argparse.Namespace) -> int:
     if options.file:  # read before the model is loaded: what is wrong with it is said at once
         rows = [values for _, values in formats.read(options.file, formats.Options())]
     predictor = load(options.run)
+    if options.generation or options.seed is not None:
+        predictor = predictor.writing(*options.generation, seed=options.seed)
     names = [column.name for column in predictor.recipe.task.inputs()]
     if options.texts:
         if len(options.texts) % len(names):

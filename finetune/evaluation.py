@@ -108,7 +108,8 @@ def outputs(
         RunError: The model answers with what is no number.
     """
     everything = np.arange(len(features))
-    mine = batching.cut(everything, features.lengths, batch_tokens, compute.processes)[compute.process]
+    costs = encoder.task.cost(features.lengths)
+    mine = batching.cut(everything, costs, batch_tokens, compute.processes)[compute.process]
     found: list[tuple[Key, Any]] = []
     training = module.training
     module.eval()
@@ -196,11 +197,13 @@ class Scored:
         scores: Metric -> value, the ends of its 95 % interval, and the trivial baseline's value.
         per_class: Class -> precision, recall, f1 and support.
         doubts: What looks wrong, in sentences.
+        signatures: How scores were computed that depend on settings and versions.
     """
 
     scores: dict[str, dict[str, float]]
     per_class: dict[str, dict[str, float]]
     doubts: list[str]
+    signatures: dict[str, str]
 
 
 def score(task: Task, train: Rows, rows: Rows, predictions: list[dict[str, Any]]) -> Scored:
@@ -226,7 +229,7 @@ def score(task: Task, train: Rows, rows: Rows, predictions: list[dict[str, Any]]
         for name, (value, low, high) in own.items():
             plain_value = others[name].value if name in others else math.nan  # some modules name what was predicted
             found[name] = {"value": value, "low": low, "high": high, "baseline": plain_value}
-    return Scored(found, task.per_class(measured), task.doubts(measured, baseline))
+    return Scored(found, task.per_class(measured), task.doubts(measured, baseline), task.signatures(rows))
 
 
 def prediction_lines(

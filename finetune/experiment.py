@@ -230,7 +230,8 @@ def _evaluate(directory: RunDirectory, split: str) -> dict[str, Any]:
         report = directory.read_report()
         features = predictor.encoder.features(rows, "score")
         costs = {"rows": len(rows), **ledger(task, features, predictor.encoder.limit)}
-        for part, value in (("scores", found.scores), ("per_class", found.per_class), ("rows", costs)):
+        parts = {"scores": found.scores, "per_class": found.per_class, "signatures": found.signatures, "rows": costs}
+        for part, value in parts.items():
             report[part] = {**report.get(part, {}), split: value}
         report["doubts"] = list(dict.fromkeys([*report.get("doubts", []), *found.doubts]))
         write_json(directory.report, report)

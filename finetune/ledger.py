@@ -18,11 +18,17 @@ def ledger(task: Task, features: Features, limit: int) -> dict[str, int]:
         limit: Most tokens of a feature.
 
     Returns:
-        `features`; `truncated`, rows that lose tokens; `max_length`, the limit at which none would. Where rows become
-        several windows, none loses tokens, and instead: `windowed`, rows of several windows; `targets`, the answers or
-        entities there are; `lost`, those that no window holds whole; `stride` or `max_length`, at which none would be.
+        `features`; where texts are written `targets_cut`, targets that lose their end, and `max_target_length`, at
+        which none would; `truncated`, rows that lose tokens; `max_length`, the limit at which none would. Where rows
+        become several windows, none loses tokens, and instead: `windowed`, rows of several windows; `targets`, the
+        answers or entities there are; `lost`, those that no window holds whole; `stride` or `max_length`, at which
+        none would be.
     """
     counts = {"features": len(features)}
+    targets, most = features.column("target_whole"), task.target_limit
+    if targets is not None and most is not None:
+        short = int((targets > most).sum())
+        counts |= {"targets_cut": short, **({"max_target_length": int(targets.max())} if short else {})}
     whole = features.column("whole")
     if whole is None:
         return counts
@@ -51,8 +57,20 @@ def losses(prepared: Prepared) -> list[str]:
     """What the splits of a run lose, in sentences."""
     rows, task, most = prepared.splits, prepared.recipe.task, positions(prepared.checkpoint.config)
     most = most and most - prepared.recipe.tuning.virtual_tokens()
-    found = (sentence(task, name, len(rows[name]), counts, most) for name, counts in ledgers(prepared).items())
+    found: list[str | None] = []
+    for name, counts in ledgers(prepared).items():
+        found += [sentence(task, name, len(rows[name]), counts, most), target_sentence(task, name, counts)]
     return [text for text in found if text is not None]
+
+
+def target_sentence(task: Task, split: str, counts: dict[str, int]) -> str | None:
+    """How many written targets a split has cut, in words; None: none."""
+    if not counts.get("targets_cut"):
+        return None
+    return (
+        f"{split}: {counts['targets_cut']:,} of {counts['features']:,} targets are cut at {task.target_limit} tokens; "
+        f"task.max_target_length={counts['max_target_length']} would keep all"
+    )
 
 
 def sentence(task: Task, split: str, rows: int, counts: dict[str, int], most: int | None = None) -> str | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from finetune import warm_start
 from finetune.errors import ModelError
 from finetune.pretrained import POSITIONS_AFTER_PADDING, Checkpoint, first_sentence
 from finetune.randomness import derive
@@ -44,11 +45,14 @@ class Built:
 def head_config(checkpoint: Checkpoint, head: Head, dropout: float | None = None) -> PretrainedConfig:
     """The checkpoint's configuration with the head's changes, and another dropout everywhere if one is given."""
     config = copy.deepcopy(checkpoint.config)
+    if head.doubled:
+        config = warm_start.doubled_config(config)
     for name, value in head.changes.items():
         setattr(config, name, value)
-    for name, value in vars(config).items() if dropout is not None else ():
-        if re.search("dropout|pdrop", name) and not isinstance(value, (bool, str)):
-            setattr(config, name, dropout)
+    for part in (config, config.encoder, config.decoder) if config.model_type == warm_start.COMPOSITE else (config,):
+        for name, value in vars(part).items() if dropout is not None else ():
+            if re.search("dropout|pdrop", name) and not isinstance(value, (bool, str)):
+                setattr(part, name, dropout)
     if config.model_type not in POSITIONS_AFTER_PADDING:  # there it counts positions and cannot be changed
         config.pad_token_id = checkpoint.tokenizer.pad_token_id  # a classifier of a decoder looks for it in the batch
     return config
@@ -75,11 +79,14 @@ def load_weights(
     dtype = getattr(torch, model.dtype)
     attention = {} if model.attention == "auto" else {"attn_implementation": model.attention}
     torch.manual_seed(derive(seed, "head"))
+    module: Any
     try:
         if model.initialize == "random":
             module = auto_class(head).from_config(config, dtype=dtype, **attention)
+            _set_generation(module, head)
             return module, {name for name, _ in module.named_parameters()}
-        module, info = auto_class(head).from_pretrained(
+        load = warm_start.doubled if head.doubled else auto_class(head).from_pretrained
+        module, info = load(
             checkpoint.path,
             config=config,
             revision=checkpoint.revision,
@@ -99,6 +106,7 @@ def load_weights(
         if type(error).__module__.startswith("safetensors"):
             raise ModelError(f"model: the weights of {checkpoint.path} are damaged: {error}.") from error
         raise
+    _set_generation(module, head)
     module.config._commit_hash = checkpoint.revision  # the library no longer says it; what saves adapters asks for it
     own = head_parameters(module)
     names = {name for name, _ in module.named_parameters()}
@@ -114,6 +122,14 @@ def load_weights(
             f"({len(missing - own)} of {len(names - own)}): it was saved from another architecture."
         )
     return module, own | missing
+
+
+def _set_generation(module: Any, head: Head) -> None:
+    """Have the saved model write as the recipe says, whoever loads it."""
+    if head.generation:
+        from transformers import GenerationConfig
+
+        module.generation_config = GenerationConfig(**head.generation)
 
 
 def head_parameters(module: nn.Module) -> set[str]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from finetune.compute import Compute, compute
+from finetune.data import nested
 from finetune.data.sources.rows import as_rows
-from finetune.errors import DataError, RunError, nearest
+from finetune.errors import DataError, RecipeError, RunError, nearest
 from finetune.evaluation import Encoder, evaluate
 from finetune.model import auto_class
 from finetune.pretrained import token_limit, tokenizer_of
@@ -68,6 +69,24 @@ class Predictor:
         return done.predictions
 
 
+    def writing(self, *assignments: str, seed: int | None = None) -> Predictor:
+        """The same model with other settings of how it writes.
+
+        Args:
+            assignments: Fields of its task's `generation`, as `temperature=0.8`.
+            seed: Tokens are drawn from it and the row's place; None: the run's.
+
+        Raises:
+            RecipeError: The model writes no texts, or a setting is not valid.
+        """
+        task: Any = self.recipe.task
+        if not hasattr(task, "generation"):
+            raise RecipeError(f"this model writes no texts: its task is {task.kind()}.")
+        task = task.override(*(f"generation.{assignment}" for assignment in assignments))
+        encoder = replace(self.encoder, task=task, seed=self.encoder.seed if seed is None else seed)
+        return replace(self, recipe=self.recipe.model_copy(update={"task": task}), encoder=encoder)
+
+
 def _record(row: dict[str, Any] | str | list[str] | tuple[Any, ...], names: list[str], number: int) -> dict[str, Any]:
     if isinstance(row, str) or (isinstance(row, list) and len(names) == 1):  # a list: the words of a text
         row = (row,)
@@ -77,10 +96,11 @@ def _record(row: dict[str, Any] | str | list[str] | tuple[Any, ...], names: list
                 f"row {number} has {len(row)} texts, but this model reads {len(names)}: {', '.join(names)}."
             )
         row = dict(zip(names, row, strict=True))
-    for name in names:
-        if row.get(name) is None:
-            raise DataError(f"row {number} has no {name!r}. {nearest(name, row)}")
-    return {name: row[name] for name in names}
+    values = {name: nested.value(row, name) for name in names}
+    for name, value in values.items():
+        if value is None:
+            raise DataError(f"row {number} has no {name!r}. {nearest(name, nested.names(row))}")
+    return values
 
 
 def load(directory: str | Path) -> Predictor:

@@ -89,7 +89,8 @@ def prepare(recipe: Recipe, device: str) -> Prepared:
         FinetuneError: Whatever does not fit.
     """
     splits = recipe.data.load(recipe.task.inputs(), recipe.task.targets())
-    checkpoint = open_checkpoint(recipe.model)
+    columns = [column.name for column in (*recipe.task.inputs(), *recipe.task.targets())]
+    checkpoint = open_checkpoint(recipe.model, splits["train"], columns)
     limit = token_limit(recipe.task, recipe.tuning, checkpoint.config)
     task = recipe.task.resolve(splits["train"], checkpoint.tokenizer).aligned(checkpoint.config)
     task = task.model_copy(update={"max_length": limit})

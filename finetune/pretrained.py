@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from finetune import hub
+from finetune import hub, vocabulary
 from finetune.data import cache
-from finetune.errors import ModelError, RecipeError, nearest
-from finetune.recipe import Model
+from finetune.data.table import Rows
+from finetune.errors import FinetuneError, ModelError, RecipeError, nearest, unknown
+from finetune.recipe import ARCHITECTURE, Model, TrainedTokenizer
 from finetune.tasks.base import DEFAULT_LENGTH, Task
 from finetune.tuning.base import Tuning
 
@@ -34,11 +38,11 @@ class Checkpoint:
     """A checkpoint before its weights are loaded.
 
     Attributes:
-        path: Local folder or Hub id.
+        path: Local folder or Hub id; `architecture:TYPE` where there is no checkpoint.
         config: Its configuration.
         tokenizer: Its tokenizer, with a pad token.
-        found: What it is on the Hub; None for a folder on this machine.
-        digest: Of configuration and weights.
+        found: What it is on the Hub; None for a folder on this machine and without a checkpoint.
+        digest: Of configuration and weights; of the configuration alone where weights are random.
         tokenizer_digest: Of everything that decides how a text is cut into tokens.
     """
 
@@ -83,37 +87,140 @@ def locate(path: str) -> tuple[str, bool]:
     return path, False
 
 
-def open_checkpoint(model: Model) -> Checkpoint:
+def open_checkpoint(model: Model, rows: Rows | None = None, columns: Sequence[str] = ()) -> Checkpoint:
     """Configuration, tokenizer and digests of a checkpoint; no weights yet.
+
+    Args:
+        model: What the recipe says.
+        rows: The training split, from which a tokenizer is trained where the recipe says so.
+        columns: Whose texts it learns from.
 
     Raises:
         ModelError: It does not exist, cannot be reached, or needs code of its own.
+        RecipeError: `model.config` does not fit.
     """
-    from transformers import AutoConfig
-
-    path, local = locate(model.path)
+    bare = model.path.startswith(ARCHITECTURE)
+    path, local = (model.path, True) if bare else locate(model.path)
     remedy = f"there is no folder {Path(path).absolute()} either; give one with model=PATH"
     found = None if local else hub.find("checkpoint", path, model.revision, remedy)
     commit = found.commit if found else None
-    common: dict[str, Any] = {"revision": commit, "trust_remote_code": False, "local_files_only": local}
+    source = path
     try:
-        config = AutoConfig.from_pretrained(path, **common)
-        source, inside = locate(model.tokenizer) if model.tokenizer else (path, local)
-        tokenizer, tokenizer_digest = tokenizer_of(source, inside, None if model.tokenizer else commit)
+        config = _configuration(model, path, {"revision": commit, "local_files_only": local})
+        if isinstance(model.tokenizer, TrainedTokenizer):
+            assert rows is not None, "a tokenizer is trained on rows"
+            tokenizer = vocabulary.trained(model.tokenizer, vocabulary.kind_of(config), rows, columns)
+            source, tokenizer_digest = rows.origin, _tokenizer_digest(tokenizer)
+        else:
+            source, inside = locate(model.tokenizer) if model.tokenizer else (path, local)
+            tokenizer, tokenizer_digest = tokenizer_of(source, inside, None if model.tokenizer else commit)
     except (OSError, ValueError, KeyError) as error:
-        if isinstance(error, ModelError):
+        if isinstance(error, FinetuneError):
             raise
         raise ModelError(
             (found and found.offline) or f"model: {path!r} cannot be loaded: {first_sentence(error)}"
         ) from error
-    words = getattr(config, "vocab_size", None)
-    if words is not None and len(tokenizer) > words:
+    if model.initialize == "random" and model.tokenizer is not None:
+        vocabulary.fit(config, tokenizer, model.config)
+        if isinstance(model.tokenizer, TrainedTokenizer) and (most := positions(config)):
+            tokenizer.model_max_length = most
+    known = [half.vocab_size for half in _readers(config) if getattr(half, "vocab_size", None) is not None]
+    if known and len(tokenizer) > min(known):
         raise ModelError(
-            f"model: the tokenizer of {source} has {len(tokenizer)} tokens, the model only {words}: "
+            f"model: the tokenizer of {source} has {len(tokenizer)} tokens, the model only {min(known)}: "
             "they do not belong together."
         )
-    digest = commit or _folder_digest(Path(path), weights=model.initialize == "pretrained")
+    if model.initialize == "random" and (model.tokenizer is not None or model.config):
+        digest = _config_digest(config)
+    else:
+        digest = commit or _folder_digest(Path(path), weights=model.initialize == "pretrained")
     return Checkpoint(path, config, tokenizer, found, digest, tokenizer_digest)
+
+
+def _configuration(model: Model, path: str, where: dict[str, Any]) -> PretrainedConfig:
+    """The configuration of a checkpoint or of an architecture, with the recipe's changes.
+
+    Raises:
+        ModelError: There is no such architecture.
+        RecipeError: It has no such field, or the field takes no such value.
+    """
+    from huggingface_hub.errors import StrictDataclassError
+    from transformers import AutoConfig
+
+    bare = path.startswith(ARCHITECTURE)
+    try:
+        if bare:
+            config = _architecture(path.removeprefix(ARCHITECTURE), model.config)
+        else:
+            config = AutoConfig.from_pretrained(path, trust_remote_code=False, **where)
+        _check_names(config, model.config)
+        if model.config and not bare:
+            _change(config, model.config)
+            config.validate()
+    except (StrictDataclassError, ArithmeticError) as error:  # a division by a number of heads that is 0
+        said = first_sentence(error)
+        reason = said.partition("Error: ")[2].partition(" Errors: ")[0] or said
+        if not model.config:
+            raise ModelError(f"model: {path!r} cannot be loaded: {reason}") from error
+        raise RecipeError(f"model.config does not fit {path}: {reason}") from error
+    heads, shared = (getattr(config, f"num_{name}_heads", None) for name in ("attention", "key_value"))
+    if model.config and heads and shared and heads % shared:
+        raise RecipeError(
+            f"model.config: num_key_value_heads = {shared} must divide num_attention_heads = {heads}; set both."
+        )
+    return config
+
+
+def _architecture(kind: str, changes: dict[str, Any]) -> PretrainedConfig:
+    """The configuration that a model type of transformers has by default, but for some fields."""
+    from transformers import AutoConfig
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+
+    if kind not in CONFIG_MAPPING:
+        near = nearest(kind, CONFIG_MAPPING).partition("Known:")[0]
+        raise ModelError(f"model: transformers knows no architecture {kind!r}. {near}".strip())
+    _check_names(CONFIG_MAPPING[kind], changes)
+    config = AutoConfig.for_model(kind, **changes)
+    if "decoder" in vocabulary.halves(config):  # it would not look at what the encoder reads
+        config.decoder.is_decoder = config.decoder.add_cross_attention = True
+    if not any(hasattr(half, "vocab_size") for half in _readers(config)):
+        raise ModelError(f"model: the architecture {kind!r} has no vocabulary: it reads no texts.")
+    return config
+
+
+def _check_names(
+    config: PretrainedConfig | type[PretrainedConfig], changes: dict[str, Any], prefix: str = "model.config."
+) -> None:
+    """Look that a configuration has fields of these names: it would take any other as well, and not heed it.
+
+    Raises:
+        RecipeError: It has not.
+    """
+    from transformers import PretrainedConfig
+
+    common = {field.name for field in dataclasses.fields(PretrainedConfig)}  # the task, or nobody, decides on these
+    known = ({field.name for field in dataclasses.fields(config)} - common) | set(config.attribute_map)
+    names = [f"{prefix}{name}" for name in known]
+    problems = [unknown("field", f"{prefix}{name}", names) for name in changes if name not in known]
+    if problems:
+        raise RecipeError(*problems)
+    for name, half in vocabulary.halves(config).items():
+        inner = {field: value for field, value in (changes.get(name) or {}).items() if field != "model_type"}
+        _check_names(half, inner, f"{prefix}{name}.")
+
+
+def _change(config: PretrainedConfig, changes: dict[str, Any]) -> None:
+    halves = vocabulary.halves(config)
+    for name, value in changes.items():
+        if name in halves:
+            _change(halves[name], value)
+        else:
+            setattr(config, name, value)
+
+
+def _readers(config: PretrainedConfig) -> list[PretrainedConfig]:
+    """The configurations that say how many tokens a model knows: its own, or those of its encoder and decoder."""
+    return list(vocabulary.halves(config).values()) or [config]
 
 
 def tokenizer_of(path: str, local: bool, revision: str | None = None) -> tuple[PreTrainedTokenizerBase, str]:
@@ -145,6 +252,12 @@ def _folder_digest(folder: Path, weights: bool) -> str:
     return cache.digest(*(f"{path.name} {cache.file_digest(path)}" for path in files))
 
 
+def _config_digest(config: PretrainedConfig) -> str:
+    aside = ("transformers_version", "dtype", "_name_or_path")  # say nothing of what is computed
+    fields = {name: value for name, value in config.to_dict().items() if name not in aside}
+    return cache.digest(json.dumps(fields, sort_keys=True, default=str))
+
+
 def _tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
@@ -158,9 +271,8 @@ def _tokenizer_digest(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def positions(config: PretrainedConfig) -> int | None:
-    """Most tokens that the architecture takes; None: any number."""
-    if config.model_type in ("t5", "mt5", "xlnet"):
-        return None
+    """Most tokens that the architecture takes, of what it reads; None: any number, as T5 and XLNet do."""
+    config = _readers(config)[0]
     found = getattr(config, "max_position_embeddings", None)
     if found is None or found <= 0:
         return None

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import (
     Field,
+    JsonValue,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
@@ -26,10 +27,23 @@ from finetune.tuning.base import Tuning
 from finetune.tuning.full import Full
 
 RECIPE_FILE = "recipe.json"
+ARCHITECTURE = "architecture:"
+"""Begins the path of a model that has no checkpoint; the name of a model type follows."""
+
+
+class TrainedTokenizer(Config):
+    """A tokenizer trained on the texts of the training rows: pieces of bytes, so that no text is unknown to it."""
+
+    vocabulary: Annotated[int, Field(ge=260)] = 8000
+    """Tokens, 256 bytes and 4 special ones among them; fewer where the rows have too little text for so many."""
+    minimum: PositiveInt = 2
+    """Occurrences that two tokens side by side need to become one."""
+    lowercase: bool = False
+    """Whether capitals are made small, in training and ever after."""
 
 
 class Model(Config):
-    """The checkpoint that a run starts from. A plain string is its path."""
+    """The checkpoint that a run starts from, or an architecture without one. A plain string is its path."""
 
     @model_validator(mode="before")
     @classmethod
@@ -37,11 +51,14 @@ class Model(Config):
         return {"path": str(value)} if isinstance(value, (str, Path)) else value
 
     path: FilePath
-    """Hub id, local folder, or `package:NAME/FOLDER` for a checkpoint inside an installed Python package."""
+    """Hub id, local folder, `package:NAME/FOLDER` for a checkpoint inside an installed Python package, or
+    `architecture:TYPE`, as `architecture:bart`, for a model type of transformers without a checkpoint."""
     revision: str | None = None
     """Branch, tag or commit on the Hub; None: the default branch."""
     initialize: Literal["pretrained", "random"] = "pretrained"
     """`random` takes only the architecture and the tokenizer from the checkpoint."""
+    config: dict[str, JsonValue] = Field(default_factory=dict)
+    """Changes to the configuration of the architecture, as `{"d_model": 256}`; with `initialize=random` only."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Number format of the weights that are trained; activations follow `training.precision`."""
     attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
@@ -49,8 +66,50 @@ class Model(Config):
     dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     """Share of activations dropped in training, wherever the architecture drops any; None: the checkpoint's. Short
     trainings of small models often do as well without, and a CPU computes them faster."""
-    tokenizer: FilePath | None = None
-    """Hub id or folder of another tokenizer; None: the checkpoint's."""
+    tokenizer: FilePath | TrainedTokenizer | None = None
+    """Hub id or folder of another tokenizer, or one to train on the training rows; None: the checkpoint's."""
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _typed(cls, value: Any) -> Any:
+        """Numbers and truth values that come as text, as all values do from the command line."""
+        if isinstance(value, dict):
+            return {name: cls._typed(item) for name, item in value.items()}
+        if isinstance(value, list):
+            return [cls._typed(item) for item in value]
+        try:
+            found = json.loads(value.lower())
+        except (AttributeError, ValueError):
+            return value
+        return found if isinstance(found, (int, float)) else value
+
+    @field_validator("tokenizer", mode="before")
+    @classmethod
+    def _mapping(cls, value: Any) -> Any:
+        """Settings that come as text."""
+        if isinstance(value, str) and value.startswith("{"):
+            try:
+                return yaml.safe_load(value)
+            except yaml.YAMLError:
+                raise ValueError("settings of a tokenizer are needed, as {vocabulary: 8000}") from None
+        return value
+
+    def contradictions(self) -> list[str]:
+        """What of this does not go together, in sentences."""
+        bare, random = self.path.startswith(ARCHITECTURE), self.initialize == "random"
+        trained = isinstance(self.tokenizer, TrainedTokenizer)
+        cases = {
+            f"model.path={self.path} has no weights: model.initialize=random is needed": bare and not random,
+            f"model.path={self.path} has no tokenizer: train one with model.tokenizer={{vocabulary: 8000}}, or name "
+            "the folder or Hub id of another": bare and self.tokenizer is None,
+            f"model.path={self.path} has no revision: leave model.revision out": bare and self.revision is not None,
+            "model.config would change the shapes of pretrained weights: model.initialize=random is needed": (
+                bool(self.config) and not random
+            ),
+            "model.tokenizer: pretrained embeddings belong to the tokens of their own tokenizer; to train another, "
+            "model.initialize=random is needed": trained and not random and not bare,
+        }
+        return [text for text, wrong in cases.items() if wrong]
 
 
 class Training(Config):
@@ -114,7 +173,9 @@ class Recipe(Config):
     """How long, in what portions and how carefully."""
 
     @model_validator(mode="after")
-    def _model_fits_tuning(self) -> Self:
+    def _model_fits(self) -> Self:
+        if contradictions := self.model.contradictions():
+            raise ValueError("; ".join(contradictions))
         if self.model.initialize == "random" and not self.tuning.trains_everything:
             raise ValueError(
                 f"model.initialize=random needs tuning=full: {self.tuning.kind()} would leave random weights untrained"

@@ -14,6 +14,7 @@ from pydantic import Field, PositiveInt
 
 from finetune import catalog
 from finetune.config import Choice
+from finetune.data.layouts import text
 from finetune.data.table import Rows
 from finetune.errors import DataError, listing, nearest
 
@@ -50,7 +51,7 @@ class Data(Choice, ABC):
 
     @staticmethod
     def files(train: str | Sequence[str], **fields: Any) -> Data:
-        """Files: csv, tsv, json, jsonl, parquet, each also gzipped."""
+        """Files: csv, tsv, json, jsonl, parquet, txt, words and tags in columns, each also gzipped."""
         made: Data = catalog.find(Data.package, "files", Data)(train=train, **fields)
         return made
 
@@ -90,7 +91,8 @@ class Data(Choice, ABC):
         Raises:
             DataError: A column or a split is missing.
         """
-        splits = self.read()
+        asked = [column.name for column in (*inputs, *targets)]
+        splits = {name: rows.unfolded(asked) for name, rows in self.read().items()}
         if "train" not in splits:
             raise DataError(f"there is no training split. Known: {', '.join(splits)}.")
         problems = []
@@ -100,10 +102,7 @@ class Data(Choice, ABC):
                 continue
             for column in (*inputs, *(targets if name in ("train", "validation") else ())):
                 if column.name not in rows.columns:
-                    problems.append(
-                        f"{rows.origin} has no column {column.name!r} ({column.purpose}). "
-                        f"{nearest(column.name, rows.columns)}"
-                    )
+                    problems.append(_lacking(rows, column))
             problems += [_absent(rows, column.name) for column in inputs if rows.absent(column.name)]
         if problems:
             raise DataError(*problems)
@@ -120,6 +119,17 @@ class Data(Choice, ABC):
             chosen = random.Random(f"limit {self.seed}").sample(range(len(splits["train"])), self.limit)
             splits["train"] = splits["train"].select(sorted(chosen))
         return {name: splits[name] for name in dict.fromkeys((*SPLITS, *splits)) if name in splits}
+
+
+def _lacking(rows: Rows, column: Column) -> str:
+    known = nearest(column.name, dict.fromkeys((*rows.columns, *rows.fields)))
+    said = f"{rows.origin} has no column {column.name!r} ({column.purpose}). {known}"
+    if tuple(rows.columns) != text.COLUMNS:
+        return said
+    return (
+        f"{said} It was read as one running text; data.layout=lines makes each line a row, data.layout=conll reads "
+        "words and tags in columns."
+    )
 
 
 def _absent(rows: Rows, column: str) -> str:

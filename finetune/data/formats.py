@@ -1,4 +1,4 @@
-"""Reading one file into `(line, values)` records: csv, tsv, json, jsonl, parquet, CoNLL columns, each also as .gz."""
+"""Reading one file into `(line, values)` records: csv, tsv, json, jsonl, parquet, txt, CoNLL columns; also as .gz."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ import io
 import json
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from finetune.data.layouts import conll, squad
+from finetune.data.layouts import text as plain_text
 from finetune.errors import DataError, listing, nearest
 
 Record = tuple[int, dict[str, Any]]
 
 COLUMN_SUFFIXES = (".conll", ".iob", ".bio", ".bioes")
-SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", *COLUMN_SUFFIXES)
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt", *COLUMN_SUFFIXES)
+LINE_FEED = "\n"
+"""How plain text is opened: only a line feed ends a line there, as in parallel files."""
 
 
 @dataclass(frozen=True)
@@ -32,20 +36,26 @@ class Options:
         header: Column names of a file whose first line is already data; None: the first line names the columns; in
             CoNLL columns `words` come first and `tags` last.
         field: Name of the list that holds the rows of a json file; None: the file is the list, or has one list.
-        layout: What the name would end in if it told the format: `conll`, or `jsonl` for lines under the name of json,
-            which otherwise are only told from one object where there are several; None: the name tells.
+        layout: The format where the name does not tell it: `conll`; `text`, one running text; `lines`, a text on each
+            line; or `jsonl` for lines under the name of json, which otherwise are only told from one object where
+            there are several.
     """
 
     delimiter: str | None = None
     quoting: bool | None = None
     header: tuple[str, ...] | None = None
     field: str | None = None
-    layout: Literal["conll", "jsonl"] | None = None
+    layout: Literal["conll", "jsonl", "text", "lines"] | None = None
 
 
 def in_columns(path: Path, options: Options) -> bool:
     """Whether a file holds words and tags in columns, so that each word has a line of its own."""
-    return (f".{options.layout}" if options.layout else suffix(path)) in COLUMN_SUFFIXES
+    return _kind(path, options) in COLUMN_SUFFIXES
+
+
+def _kind(path: Path, options: Options) -> str:
+    """The suffix of a file's format, or `.lines`, which no name tells."""
+    return {None: suffix(path), "text": ".txt"}.get(options.layout, f".{options.layout}")
 
 
 def suffix(path: Path) -> str:
@@ -54,27 +64,52 @@ def suffix(path: Path) -> str:
 
 
 def read(path: Path, options: Options) -> Iterator[Record]:
-    """Records of a file; `line` is the line in the file (csv, tsv, jsonl, CoNLL columns) or the row's number, from 1.
+    """Records of a file; `line` is where a row begins in the file, or in json and parquet its number, from 1.
 
     Raises:
         DataError: The file is missing, empty, of an unknown format, not UTF-8, or has lines that cannot be read.
     """
-    kind = f".{options.layout}" if options.layout else suffix(path)
-    _check(path, kind)
+    kind = _kind(path, options)
+    _check(path)
+    if kind not in (*SUFFIXES, ".lines"):
+        raise DataError(
+            f"{path} has no known format. Known: {', '.join(SUFFIXES)}, each also with .gz. A file may have any name "
+            "with data.layout=conll (words and tags in columns), text (one running text) or lines (a text on each)."
+        )
     if kind == ".parquet":
         yield from _parquet(path)
         return
+    with opened(path, LINE_FEED if kind in (".txt", ".lines") else "") as text:
+        if kind in COLUMN_SUFFIXES:
+            yield from conll.read(text, str(path), options.header, options.delimiter)
+        elif kind in (".csv", ".tsv"):
+            yield from _delimited(text, path, options, kind)
+        elif kind == ".jsonl":
+            yield from _json_lines(text, path)
+        elif kind == ".txt":
+            yield from plain_text.read(text, str(path))
+        elif kind == ".lines":
+            yield from plain_text.read_lines(text, str(path))
+        else:
+            yield from _json(text, path, options)
+
+
+@contextmanager
+def opened(path: Path, newline: str = LINE_FEED) -> Iterator[TextIO]:
+    """The text of a file, unpacked if it is gzipped.
+
+    Args:
+        path: The file.
+        newline: What ends a line, as the `io` module has it.
+
+    Raises:
+        DataError: The file is missing or empty; or, where the block raises that, not UTF-8 or not whole.
+    """
+    _check(path)
     opener = gzip.open if path.name.endswith(".gz") else open
     try:
-        with opener(path, "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as text:
-            if kind in COLUMN_SUFFIXES:
-                yield from conll.read(text, str(path), options.header, options.delimiter)
-            elif kind in (".csv", ".tsv"):
-                yield from _delimited(text, path, options, kind)
-            elif kind == ".jsonl":
-                yield from _json_lines(text, path)
-            else:
-                yield from _json(text, path, options)
+        with opener(path, "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline=newline) as text:
+            yield text
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not UTF-8: byte {error.object[error.start]:#04x} cannot be read. "
@@ -84,7 +119,7 @@ def read(path: Path, options: Options) -> Iterator[Record]:
         raise DataError(f"{path} is not a whole gzip file: {error}.") from None
 
 
-def _check(path: Path, kind: str) -> None:
+def _check(path: Path) -> None:
     if not path.exists():
         from difflib import get_close_matches
 
@@ -94,11 +129,6 @@ def _check(path: Path, kind: str) -> None:
         raise DataError(f"the file {path.absolute()} does not exist.{hint}")
     if path.is_dir():
         raise DataError(f"{path} is a folder; a file is needed.")
-    if kind not in SUFFIXES:
-        raise DataError(
-            f"{path} has no known format. Known: {', '.join(SUFFIXES)}, each also with .gz. "
-            "A file of words and tags in columns may have any name with data.layout=conll."
-        )
     if path.stat().st_size == 0:
         raise DataError(f"the file {path} is empty.")
 

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from finetune.data import nested
 from finetune.errors import DataError
 
 if TYPE_CHECKING:
@@ -46,6 +47,21 @@ class Rows:
     def columns(self) -> list[str]:
         """The columns of the source."""
         return [name for name in self.table.column_names if name not in OWN_COLUMNS]
+
+    @property
+    def fields(self) -> list[str]:
+        """Fields within the columns, by dotted names: `translation.de`."""
+        return list(nested.fields(self.table.data.schema))
+
+    def unfolded(self, wanted: Iterable[str]) -> Rows:
+        """The same rows with the wanted fields as columns of their own; names that are no fields are left out."""
+        known, dataset = nested.fields(self.table.data.schema), self.table
+        for name in dict.fromkeys(wanted):
+            if name in known and name not in dataset.column_names:
+                dataset = dataset.flatten_indices() if dataset._indices is not None else dataset
+                column = dataset.data.column(known[name][0])
+                dataset = dataset.add_column(name, nested.values(column, known[name]))
+        return replace(self, table=dataset)
 
     def column(self, name: str) -> list[Any]:
         """All values of one column."""
@@ -106,6 +122,8 @@ def content_hash(values: dict[str, Any]) -> str:
 def write(records: Iterable[tuple[int, dict[str, Any]]], name: str, path: Path) -> None:
     """Write `(line, values)` records to an Arrow file, with each row's id, line and hash; those it brings along stay.
 
+    Rows that begin in the same line are told apart by the number of their part.
+
     Raises:
         DataError: A column holds values of different kinds; the message names the first line that differs.
     """
@@ -113,8 +131,12 @@ def write(records: Iterable[tuple[int, dict[str, Any]]], name: str, path: Path) 
 
     chunks: list[pa.Table] = []
     chunk: list[dict[str, Any]] = []
+    above, part = 0, 1
     for line, values in records:
-        own = {ROW_ID: f"{name}:{line}", LINE: line, HASH: values.get(HASH) or content_hash(values)}
+        part = part + 1 if line == above else 1
+        above = line
+        place = f"{line} part {part}" if part > 1 else str(line)
+        own = {ROW_ID: f"{name}:{place}", LINE: line, HASH: values.get(HASH) or content_hash(values)}
         chunk.append({**values, **{column: values.get(column, value) for column, value in own.items()}})
         if len(chunk) == CHUNK:
             chunks.append(_table(chunk, name))

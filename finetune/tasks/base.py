@@ -42,11 +42,15 @@ class Head:
         auto: Auto class of transformers, as `AutoModelForSequenceClassification`.
         peft_task: PEFT's name of the task, as `SEQ_CLS`; None where it has none.
         changes: Fields of the checkpoint's configuration to set, as the label names.
+        doubled: Whether an encoder's weights become both halves of an encoder-decoder.
+        generation: What the saved model's generation configuration says; empty where it writes nothing.
     """
 
     auto: str
     peft_task: str | None = None
     changes: dict[str, Any] = field(default_factory=dict)
+    doubled: bool = False
+    generation: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,11 @@ class Task(Choice, ABC):
     """Most tokens of a feature; longer ones are cut, or become several. None: what the model takes, at most 512."""
     evaluate_modules: tuple[FilePath, ...] = ()
     """Further scores, by modules of the `evaluate` library: a name on the Hub, or a local folder or file."""
+
+    @property
+    def target_limit(self) -> int | None:
+        """Most tokens of a target that is written; None where none is."""
+        return None
 
     @abstractmethod
     def metrics(self) -> tuple[Metric, ...]:
@@ -180,6 +189,10 @@ class Task(Choice, ABC):
     def predict(self, model: nn.Module, batch: Batch) -> list[Any]:
         """For each feature what scoring needs of the model's answer, in compact plain or NumPy values."""
 
+    def cost(self, lengths: np.ndarray) -> np.ndarray:
+        """Tokens that features of these lengths hold while they are predicted, `(features,)`; more if one writes."""
+        return lengths
+
     def merge(self, windows: Sequence[Window], row: dict[str, Any], tokenizer: PreTrainedTokenizerBase) -> Any:
         """One raw prediction from all windows of a row, in their order; here a row has only one."""
         (window,) = windows
@@ -211,6 +224,10 @@ class Task(Choice, ABC):
 
     def per_class(self, statistics: np.ndarray) -> dict[str, dict[str, float]]:
         """Class -> precision, recall, f1 and support, of `(rows, k)` statistics; empty where there are no classes."""
+        return {}
+
+    def signatures(self, rows: Rows) -> dict[str, str]:
+        """How scores were computed that depend on settings and versions, as sacreBLEU's: by score."""
         return {}
 
     def doubts(self, statistics: np.ndarray, baseline: np.ndarray) -> list[str]:

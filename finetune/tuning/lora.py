@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from finetune import hub
+from finetune import hub, warm_start
 from finetune.errors import ModelError, RecipeError, listing
 from finetune.tuning.base import Tuning
 
@@ -62,6 +62,10 @@ class LoRA(Tuning):
         )
         revision = getattr(model.config, "_commit_hash", None)  # so that the adapter finds this base, not a later one
         wrapped: nn.Module = get_peft_model(model, config, revision=revision)
+        for name, parameter in wrapped.named_parameters() if fresh else ():
+            before, copied, after = name.partition(".modules_to_save.default.")
+            if copied and f"{before}.{after}".removeprefix("base_model.model.") not in fresh:
+                parameter.requires_grad_(False)  # stands beside fresh ones, as an output matrix tied to the embeddings
         return wrapped
 
     def _targets(self, model: nn.Module, heads: list[str]) -> list[str]:
@@ -102,10 +106,11 @@ class LoRA(Tuning):
         if not Path(place).is_dir():
             hub.find("checkpoint", place, adapter.revision, f"{folder} is an adapter of it")
         try:
-            base = auto.from_pretrained(
+            base = warm_start.base_of(
+                auto,
                 adapter.base_model_name_or_path,
+                config,
                 revision=adapter.revision,
-                config=config,
                 dtype=torch.float32,
                 ignore_mismatched_sizes=True,
             )
@@ -123,7 +128,7 @@ def _attention(model: Any) -> tuple[str, ...]:
     """The attention projections of an architecture."""
     from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as DEFAULTS
 
-    kind = model.config.model_type
+    kind = getattr(model.config, "decoder", model.config).model_type
     targets = ATTENTION.get(kind) or DEFAULTS.get(kind)
     if not targets or isinstance(targets, str):
         raise RecipeError(f"tuning.targets: the attention layers of {kind!r} are not known; use all, or name them.")

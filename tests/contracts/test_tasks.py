@@ -23,16 +23,21 @@ COMBINATIONS = [
     for architecture in members.architectures
     for tuning in TUNINGS
 ]
-REFUSED = {("toy: writing", "gpt2", "frozen")}
+REFUSED = {
+    (case, architecture, "frozen")
+    for case in ("toy: writing", "summarization", "summarization: beams", "translation")
+    for architecture in ("gpt2", "t5", "bart")
+    if architecture in CASES[case].architectures
+}
 """A checkpoint that has every weight of its task has no head that could be trained alone."""
 
 
 def test_every_task_of_the_catalog_has_a_case():
     names = catalog.names(Task.package)
     assert set(names) <= set(CASES)
-    assert len(names) == 6 and len(CASES) == 8
+    assert len(names) == 8 and len(CASES) == 11
     assert len(TUNINGS) == 3
-    assert len(COMBINATIONS) == 48
+    assert len(COMBINATIONS) == 81
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +93,8 @@ def test_trained_parameters_are_reloaded_bit_equal(runs, combination):
     report = directory.read_report()
     path = checkpoints.at(directory.checkpoints, report["best_step"] or report["steps"])
     stored = checkpoints.load_file(path / checkpoints.PARAMETERS)
-    loaded = dict(load(directory.path).module.named_parameters())
+    module = load(directory.path).module
+    loaded = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     assert stored
     for name, value in stored.items():
         assert torch.equal(loaded[name], value), name

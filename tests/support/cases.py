@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from finetune import Classification, Data, Recipe, Training, catalog
+from finetune.generation.settings import Generation
 from finetune.tasks.base import Task
 from finetune.tasks.multi_label import MultiLabel
 from finetune.tasks.multiple_choice import MultipleChoice
 from finetune.tasks.question_answering import QuestionAnswering
 from finetune.tasks.regression import Regression
+from finetune.tasks.summarization import Summarization
 from finetune.tasks.token_classification import TokenClassification
+from finetune.tasks.translation import Translation
 from finetune.tuning.base import Tuning
 from tests.support.rows import copies, questions, quizzes, ratings, reviews, tagged, topics
 from tests.support.toy_tasks import Copying, WindowedClassification
@@ -47,8 +50,23 @@ CASES: dict[str, Case] = {
         {"question": "what is red", "context": "the plot is red and the film is not quite so good"},
     ),
     "regression": Case(Regression(), ratings, ("bert", "gpt2"), {"text": "a good film"}),
+    "summarization": Case(
+        Summarization(source="source", target="target"),
+        copies,
+        ("bert", "t5", "bart", "gpt2", "llama"),
+        {"source": "one two three"},
+    ),
+    "summarization: beams": Case(
+        Summarization(source="source", target="target", generation=Generation(num_beams=3, length_penalty=2.0)),
+        copies,
+        ("bart", "llama"),
+        {"source": "one two three"},
+    ),
     "token_classification": Case(
         TokenClassification(max_length=10, stride=3), tagged, ("bert", "gpt2"), {"words": "the plot is slow but good"}
+    ),
+    "translation": Case(
+        Translation(label_smoothing=0.1), copies, ("bert", "t5", "bart", "gpt2"), {"source": "one two three"}
     ),
     "toy: windows": Case(
         WindowedClassification(), reviews, ("bert",), {"text": "the plot is slow but the cast is great"}

@@ -38,7 +38,7 @@ def setting(case: str, architecture: str, path: str, tuning: str = "full") -> Se
         )
     rows = made.data.load(made.task.inputs(), made.task.targets())["train"]
     found = open_checkpoint(made.model)
-    task = made.task.resolve(rows, found.tokenizer)
+    task = made.task.resolve(rows, found.tokenizer).aligned(found.config)
     head = task.head(found.config)
     built = build(made.model, found, head, made.tuning, 0, 10, False)
     module = built.module.double().eval()

@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from finetune import Classification, Data, DataError, catalog
-from finetune.data import features, formats, table
+from finetune import Classification, Data, DataError, Full, Recipe, Training, catalog, run
+from finetune.data import features, formats, nested, table
 from finetune.data.base import Column, hold_out
 from finetune.data.formats import Options
 from finetune.data.official import reader as official_reader
@@ -226,7 +226,7 @@ def test_several_files_follow_one_another(tmp_path: Path) -> None:
         ("a.csv", b"text,label\ncaf\xe9,x\n", r"a\.csv is not UTF-8: byte 0xe9.*iconv"),
         ("a.csv", "text,label,text\none,x,y\n", r"the header names 'text' twice"),
         ("a.csv", "", r"the file .*a\.csv is empty"),
-        ("a.txt", "hello", r"has no known format\. Known: \.csv, \.tsv, \.json, \.jsonl, \.parquet"),
+        ("a.docx", "hello", r"has no known format\. Known: \.csv, \.tsv, \.json, \.jsonl, \.parquet, \.txt"),
         ("a.jsonl", '{"a": 1}\n{"a": 2\n', r"a\.jsonl line 2: no JSON: .* at character"),
         ("a.jsonl", '{"a": 1}\n[1]\n', r"a\.jsonl line 2: a row is an object .* list"),
         ("a.json", '[{"a": 1},\n{"a": }]', r"a\.json line 2: no JSON"),
@@ -438,6 +438,127 @@ def test_a_limit_above_the_number_of_rows_keeps_all() -> None:
 def test_a_limit_is_drawn_by_the_seed_of_the_data() -> None:
     drawn = [load(Data.rows(many(50), validation=many(3), limit=10, seed=seed))["train"].ids for seed in (0, 0, 1)]
     assert drawn[0] == drawn[1] != drawn[2]
+
+
+# Fields within columns
+
+GERMAN = (Column("translation.de", "task.source"),)
+ENGLISH = (Column("translation.en", "task.target"),)
+
+
+def translated(count: int = 12) -> list[dict[str, Any]]:
+    return [{"id": n, "translation": {"de": f"deutsch {n}", "en": f"english {n}"}} for n in range(count)]
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "jsonl.gz", "parquet"])
+def test_a_field_within_a_column_is_asked_for_by_its_dotted_name(tmp_path: Path, suffix: str) -> None:
+    data = Data.files(train=str(save(tmp_path, suffix, translated())), holdout=0.25)
+    splits = data.load(GERMAN, ENGLISH)
+    texts = [text for split in splits.values() for text in split.column("translation.de")]
+    assert sorted(texts) == sorted(row["translation"]["de"] for row in translated())
+    assert [record["translation.en"] for record in splits["train"].records()] == splits["train"].column(
+        "translation.en"
+    )
+
+
+def test_a_field_within_a_column_is_found_in_rows_in_memory_and_as_they_are_stored(tmp_path: Path) -> None:
+    data = Data.rows(translated(), validation=translated(3))
+    for source in (data, data.stored(tmp_path)):
+        splits = source.load(GERMAN, ENGLISH)
+        assert splits["validation"].column("translation.en") == ["english 0", "english 1", "english 2"]
+
+
+def test_stored_rows_with_fields_have_the_same_hashes(tmp_path: Path) -> None:
+    data = Data.rows(translated())
+    splits = [source.load(GERMAN, ENGLISH)["train"] for source in (data, data.stored(tmp_path))]
+    assert splits[0].digest == splits[1].digest
+
+
+def test_a_field_may_lie_deeper() -> None:
+    rows = Data.rows([{"a": {"b": {"c": str(n)}}} for n in range(20)]).load((Column("a.b.c", "task.text"),), ())
+    assert rows["train"].column("a.b.c")[0].isdecimal()
+
+
+def test_a_real_column_with_a_dot_in_its_name_goes_before_a_field() -> None:
+    rows = [{"translation.de": "real", **row} for row in translated()]
+    assert set(Data.rows(rows).load(GERMAN, ENGLISH)["train"].column("translation.de")) == {"real"}
+
+
+def test_a_field_whose_name_has_a_dot_is_found() -> None:
+    rows = [{"a": {"b.c": f"text {n}"}} for n in range(20)]
+    assert Data.rows(rows).load((Column("a.b.c", "task.text"),), ())["train"].column("a.b.c")[0].startswith("text")
+
+
+def test_columns_and_fields_that_nobody_asked_for_stay_as_they_are() -> None:
+    assert Data.rows(translated()).load(GERMAN, ())["train"].columns == ["id", "translation", "translation.de"]
+
+
+@pytest.mark.parametrize("hole", [None, {"en": "only"}, {"de": None}], ids=["column", "key", "value"])
+def test_a_row_without_the_field_is_named(hole: Any) -> None:
+    rows = [*translated(), {"id": 99, "translation": hole}]
+    with pytest.raises(DataError, match=r"1 rows have no 'translation\.de': train line 13"):
+        Data.rows(rows).load(GERMAN, ())
+
+
+def test_a_field_may_be_absent_from_the_targets_of_a_test_split() -> None:
+    hidden = [{"translation": {"de": row["translation"]["de"]}} for row in translated(2)]
+    assert Data.rows(translated(), test=hidden).load(GERMAN, ENGLISH)["test"].columns == [
+        "translation",
+        "translation.de",
+    ]
+
+
+def test_a_missing_field_names_the_nearest_of_all_columns_and_fields() -> None:
+    wanted = r"no column 'translation\.ge' \(task\.source\)\. Did you mean 'translation\.\w+'\? "
+    with pytest.raises(DataError, match=wanted + r"Known: id, translation, translation\.de, translation\.en\."):
+        Data.rows(translated()).load((Column("translation.ge", "task.source"),), ())
+
+
+def test_a_name_below_a_column_of_texts_is_no_field() -> None:
+    with pytest.raises(DataError, match=r"no column 'id\.de'"):
+        Data.rows(translated()).load((Column("id.de", "task.source"),), ())
+
+
+def test_a_field_of_selected_rows_belongs_to_them() -> None:
+    rows = read_train(Data.rows(translated())).select([7, 2]).unfolded(["translation.de"])
+    assert rows.column("translation.de") == ["deutsch 7", "deutsch 2"]
+
+
+@pytest.mark.parametrize(
+    ("row", "value"),
+    [
+        ({"translation": {"de": "x"}}, "x"),
+        ({"translation.de": "x"}, "x"),
+        ({"translation.de": "x", "translation": {"de": "y"}}, "x"),
+        ({"translation": {"en": "x"}}, None),
+        ({"translation": "x"}, None),
+        ({"translation": None, "translation.de": "x"}, "x"),
+    ],
+)
+def test_a_plain_row_may_hold_a_field_nested_or_by_its_name(row: dict[str, Any], value: Any) -> None:
+    assert nested.value(row, "translation.de") == value
+
+
+def test_the_names_of_a_plain_row_are_those_of_its_columns_and_fields() -> None:
+    assert nested.names({"id": 1, "a": {"b": {"c": 1}}}) == ["id", "a", "a.b", "a.b.c"]
+
+
+def test_a_run_on_fields_is_certified_and_predicts_rows_nested_or_not(tmp_path: Path, tiny_bert: str) -> None:
+    rows = [{"review": {"text": f"{word} film", "stars": word}} for word in ("good", "bad") * 8]
+    recipe = Recipe(
+        name="nested",
+        task=Classification(text="review.text", label="review.stars"),
+        data=Data.rows(rows, validation=rows[:6]),
+        model=tiny_bert,
+        tuning=Full(),
+        training=Training(steps=1, batch_size=8, precision="fp32"),
+    )
+    done = run(recipe, tmp_path)
+    assert done.complete
+    nested_row, by_name, text = done.predict([{"review": {"text": "a film"}}, {"review.text": "a film"}, "a film"])
+    assert nested_row == by_name == text
+    with pytest.raises(DataError, match=r"row 1 has no 'review\.text'\. .*Known: review, review\.texts"):
+        done.predict([{"review": {"texts": "a film"}}])
 
 
 # Rows in memory, ids, hashes

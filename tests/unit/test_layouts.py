@@ -224,7 +224,7 @@ def test_gzipped_columns_are_read(tmp_path: Path) -> None:
 
 def test_an_unknown_suffix_points_to_the_layout(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no known format.*data\.layout=conll"):
-        read(tmp_path, "a.txt", "EU B-ORG\n")
+        read(tmp_path, "a.tags", "EU B-ORG\n")
 
 
 @pytest.mark.parametrize(

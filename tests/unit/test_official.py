@@ -1,7 +1,8 @@
-"""Published folders: SQuAD, XQuAD, CoNLL-2003, WNUT-17, FewCLUE and CLUENER."""
+"""Published folders: SQuAD, XQuAD, CoNLL-2003, WNUT-17, FewCLUE, CLUENER, AESLC, SAMSum, Multi30k, WikiText-2, PTB."""
 
 import gzip
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,10 +12,20 @@ import pytest
 
 from finetune import Data, DataError, catalog
 from finetune.data import formats, official
-from finetune.data.official import cluener, conll2003, fewclue, squad, wnut17
+from finetune.data.official import aeslc, cluener, conll2003, fewclue, multi30k, ptb, samsum, squad, wikitext2, wnut17
 from finetune.data.table import Rows
 
-READERS = {"cluener": cluener, "conll2003": conll2003, "squad": squad, "wnut17": wnut17}
+READERS = {
+    "aeslc": aeslc,
+    "cluener": cluener,
+    "conll2003": conll2003,
+    "multi30k": multi30k,
+    "ptb": ptb,
+    "samsum": samsum,
+    "squad": squad,
+    "wikitext2": wikitext2,
+    "wnut17": wnut17,
+}
 """Readers that need no subset."""
 TASKS = ("tnews", "iflytek", "ocnli", "bustm", "eprstmt", "csl", "chid", "cluewsc")
 
@@ -64,6 +75,11 @@ def test_an_unknown_reader_names_the_nearest() -> None:
         ("wnut17", None, r"of WNUT-17 \(wnut17train\.conll, emerging\.dev\.conll, emerging\.test\.annotated\)"),
         ("cluener", None, r"of CLUENER \(train\.json, dev\.json, test\.json\)"),
         ("fewclue", "csl", r"of FewCLUE csl \(train_few_all\.json, train_0\.json"),
+        ("aeslc", None, r"of AESLC \(train\.jsonl, dev\.jsonl, test\.jsonl\)"),
+        ("samsum", None, r"of SAMSum \(train\.json, train\.jsonl, val\.json"),
+        ("multi30k", None, r"of Multi30k \(train\.de, train\.en, val\.de"),
+        ("wikitext2", None, r"of WikiText-2 \(train\.txt, wiki\.train\.tokens"),
+        ("ptb", None, r"of PTB \(ptb\.train\.txt, ptb\.valid\.txt, ptb\.test\.txt\)"),
     ],
 )
 def test_a_folder_without_its_files_says_what_it_wants_and_what_it_has(
@@ -74,13 +90,16 @@ def test_a_folder_without_its_files_says_what_it_wants_and_what_it_has(
         official.reader(name)(tmp_path, config)
 
 
-@pytest.mark.parametrize("name", ["conll2003", "wnut17", "cluener"])
+@pytest.mark.parametrize("name", ["conll2003", "wnut17", "cluener", "aeslc", "samsum", "multi30k", "ptb"])
 def test_a_subset_is_refused_where_there_are_none(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match=r"has no subsets; leave data\.config out \(it is 'english'\)"):
         official.reader(name)(tmp_path, "english")
 
 
-@pytest.mark.parametrize(("reader", "wrong", "right"), [(squad, "v1.2", "v1.1"), (fewclue, "tnew", "tnews")])
+@pytest.mark.parametrize(
+    ("reader", "wrong", "right"),
+    [(squad, "v1.2", "v1.1"), (fewclue, "tnew", "tnews"), (wikitext2, "wikitext-2", "wikitext-2-v1")],
+)
 def test_an_unknown_subset_names_the_nearest(tmp_path: Path, reader: Any, wrong: str, right: str) -> None:
     with pytest.raises(DataError, match=rf"'{wrong}'\. Did you mean '{right}'"):
         reader.read(tmp_path, wrong)
@@ -410,6 +429,213 @@ def test_a_wrong_line_of_fewclue_is_named(tmp_path: Path, task: str, values: dic
         len(fewclue.read(tmp_path, task)["train"])
 
 
+# AESLC and SAMSum
+
+
+def mail(**fields: Any) -> dict[str, Any]:
+    return {"id": "a", "email_body": "The lift is out of order.", "subject_line": "Lift", **fields}
+
+
+def test_the_three_files_of_aeslc_are_found(tmp_path: Path) -> None:
+    for count, name in enumerate(("train.jsonl", "dev.jsonl", "test.jsonl"), start=1):
+        save_lines(tmp_path, name, *[mail()] * count)
+    assert counts(aeslc.read(tmp_path, None)) == {"train": 1, "validation": 2, "test": 3}
+
+
+def test_a_mail_without_further_subjects_has_an_empty_list(tmp_path: Path) -> None:
+    save_lines(tmp_path, "train.jsonl", mail())
+    assert plain(aeslc.read(tmp_path, None)["train"]) == [mail(subject_annotations=[])]
+
+
+def test_further_subjects_of_a_mail_are_kept_in_order(tmp_path: Path) -> None:
+    save_lines(tmp_path, "dev.jsonl", mail(subject_annotations=["Out of order", "Broken lift"]))
+    assert aeslc.read(tmp_path, None)["validation"].column("subject_annotations") == [["Out of order", "Broken lift"]]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"id": "a", "subject_line": "Lift"}, r"has no text 'email_body'\. Its columns: id, subject_line"),
+        (mail(subject_line=3), r"has no text 'subject_line'"),
+        (mail(subject_annotations="Broken lift"), r"'subject_annotations' is no list of texts"),
+        (mail(subject_annotations=[1]), r"'subject_annotations' is no list of texts"),
+    ],
+)
+def test_a_wrong_line_of_aeslc_is_named(tmp_path: Path, values: dict[str, Any], words: str) -> None:
+    save_lines(tmp_path, "train.jsonl", mail(), values)
+    with pytest.raises(DataError, match=rf"train\.jsonl line 2:? {words}"):
+        len(aeslc.read(tmp_path, None)["train"])
+
+
+CHAT = {"id": "13", "dialogue": "Ann: tea?\nBo: please", "summary": "Bo wants tea."}
+
+
+@pytest.mark.parametrize("name", ["val.json", "val.jsonl", "validation.jsonl", "dev_subsample.jsonl"])
+def test_validation_rows_of_samsum_are_read_under_any_of_their_names(tmp_path: Path, name: str) -> None:
+    save(tmp_path, name, json.dumps([CHAT] if name.endswith(".json") else CHAT))
+    assert plain(samsum.read(tmp_path, None)["validation"]) == [CHAT]
+
+
+def test_a_sample_of_samsum_serves_only_where_the_whole_is_absent(tmp_path: Path) -> None:
+    save_lines(tmp_path, "dev_subsample.jsonl", CHAT)
+    save_lines(tmp_path, "val.jsonl", CHAT, CHAT)
+    assert len(samsum.read(tmp_path, None)["validation"]) == 2
+
+
+def test_chats_may_have_no_id(tmp_path: Path) -> None:
+    save_lines(tmp_path, "train.jsonl", {name: CHAT[name] for name in ("dialogue", "summary")})
+    assert samsum.read(tmp_path, None)["train"].columns == ["dialogue", "summary"]
+
+
+def test_a_wrong_row_of_samsum_is_named(tmp_path: Path) -> None:
+    save(tmp_path, "train.json", json.dumps([CHAT, {"dialogue": "Ann: tea?", "summary": None}]))
+    with pytest.raises(DataError, match=r"train\.json row 2 has no text 'summary'\. Its columns: dialogue, summary"):
+        len(samsum.read(tmp_path, None)["train"])
+
+
+# Multi30k
+
+
+def parallel(folder: Path, *names: str) -> None:
+    for name in names:
+        save(folder, name, f"{name} one\n{name} two\n")
+
+
+def test_the_files_of_multi30k_are_columns_beside_each_other(tmp_path: Path) -> None:
+    parallel(tmp_path, "train.de", "train.en")
+    assert plain(multi30k.read(tmp_path, None)["train"]) == [
+        {"de": f"train.de {word}", "en": f"train.en {word}"} for word in ("one", "two")
+    ]
+
+
+def test_the_splits_of_multi30k_are_called_as_those_of_the_others(tmp_path: Path) -> None:
+    names = ("train", "val", "test_2016_flickr", "test_2017_mscoco")
+    parallel(tmp_path, *(f"{name}.{language}" for name in names for language in ("de", "en")), "notes.de", "train.py")
+    splits = multi30k.read(tmp_path, None)
+    assert {name: splits[name].column("de")[0] for name in splits} == {
+        "train": "train.de one",
+        "validation": "val.de one",
+        "test": "test_2016_flickr.de one",
+        "test_2017_mscoco": "test_2017_mscoco.de one",
+    }
+
+
+def test_a_split_has_the_languages_of_its_files(tmp_path: Path) -> None:
+    parallel(tmp_path, "train.fr", "train.de", "train.cs", "train.en", "val.de", "val.en")
+    splits = multi30k.read(tmp_path, None)
+    assert (splits["train"].columns, splits["validation"].columns) == (["cs", "de", "en", "fr"], ["de", "en"])
+
+
+def test_gzipped_files_of_multi30k_are_read_where_there_are_no_plain_ones(tmp_path: Path) -> None:
+    parallel(tmp_path, "train.en")
+    for name in ("train.de.gz", "train.en.gz"):
+        (tmp_path / name).write_bytes(gzip.compress(b"packed one\npacked two\n"))
+    assert plain(multi30k.read(tmp_path, None)["train"])[0] == {"de": "packed one", "en": "train.en one"}
+
+
+def test_blank_lines_and_odd_line_breaks_keep_sentences_beside_each_other(tmp_path: Path) -> None:
+    save(tmp_path, "train.de", "ein\rs\n\ndrei\n")
+    save(tmp_path, "train.en", "one\r\ntwo\N{LINE SEPARATOR}\nthree")
+    assert plain(multi30k.read(tmp_path, None)["train"]) == [
+        {"de": "ein\rs", "en": "one"},
+        {"de": "", "en": "two\N{LINE SEPARATOR}"},
+        {"de": "drei", "en": "three"},
+    ]
+
+
+def test_a_message_names_a_sentence_by_its_files_and_line(tmp_path: Path) -> None:
+    parallel(tmp_path, "train.de", "train.en")
+    assert multi30k.read(tmp_path, None)["train"].where(1) == "train.de, train.en line 2"
+
+
+def test_files_of_unequal_length_are_refused_with_both_counts(tmp_path: Path) -> None:
+    save(tmp_path, "train.de", "ein\n" * 1001)
+    save(tmp_path, "train.en", "one\n" * 1000)
+    with pytest.raises(DataError, match=r"train\.de has 1,001 lines, train\.en has 1,000 lines\."):
+        len(multi30k.read(tmp_path, None)["train"])
+
+
+def test_a_change_in_any_language_is_seen(tmp_path: Path) -> None:
+    parallel(tmp_path, "train.de", "train.en")
+    before = multi30k.read(tmp_path, None)["train"].digest
+    save(tmp_path, "train.en", "other one\nother two\n")
+    assert multi30k.read(tmp_path, None)["train"].digest != before
+
+
+# WikiText-2 and PTB
+
+ARTICLES = " \n = First = \n \n one \n \n = = Section = = \n \n two \n \n = Second = \n \n three \n"
+
+
+def test_no_row_of_wikitext_holds_parts_of_two_articles(tmp_path: Path) -> None:
+    save(tmp_path, "test.txt", ARTICLES)
+    rows = wikitext2.read(tmp_path, None)["test"]
+    assert [text.split("=")[1] for text in rows.column("text")] == [" First ", " Second "]
+    assert ("".join(rows.column("text")), rows.column("before")) == (ARTICLES, ["", ""])
+
+
+def test_a_long_article_goes_on_in_further_rows(tmp_path: Path) -> None:
+    save(tmp_path, "test.txt", ARTICLES + " and so on \n" * 400)
+    texts, before = (wikitext2.read(tmp_path, None)["test"].column(name) for name in ("text", "before"))
+    assert len(texts) > 3
+    assert before == ["", "", *texts[1:-1]]
+
+
+def test_a_formula_that_looks_like_a_heading_begins_no_article(tmp_path: Path) -> None:
+    save(tmp_path, "test.txt", " \n = Filter = \n \n The impedance is R \n = 1 and C = \n 1 . \n")
+    assert len(wikitext2.read(tmp_path, None)["test"]) == 1
+
+
+@pytest.mark.parametrize(
+    "names", [("train.txt", "valid.txt", "test.txt"), ("wiki.train.tokens", "wiki.valid.tokens", "wiki.test.tokens")]
+)
+def test_wikitext_is_read_under_both_of_its_names(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for count, name in enumerate(names, start=1):
+        save(tmp_path, name, ARTICLES * count)
+    splits = wikitext2.read(tmp_path, "wikitext-2-v1")
+    assert counts(splits) == {"train": 2, "validation": 4, "test": 6}
+
+
+def test_without_a_training_file_of_wikitext_its_validation_file_is_trained_on_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save(tmp_path, "valid.txt", ARTICLES)
+    with caplog.at_level(logging.WARNING):
+        splits = wikitext2.read(tmp_path, None)
+    assert sorted(splits) == ["train", "valid"]
+    assert splits["train"].column("text") == splits["valid"].column("text")
+    assert "has no training file" in caplog.text and "valid.txt is what to train on" in caplog.text
+
+
+def test_with_a_training_file_of_wikitext_nothing_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save(tmp_path, "train.txt", ARTICLES)
+    save(tmp_path, "valid.txt", ARTICLES)
+    with caplog.at_level(logging.WARNING):
+        assert sorted(wikitext2.read(tmp_path, None)) == ["train", "valid", "validation"]
+    assert caplog.text == ""
+
+
+def test_rows_of_a_lone_validation_file_are_kept_aside_where_asked(tmp_path: Path) -> None:
+    save(tmp_path, "valid.txt", ARTICLES * 10)
+    data = Data.hub("Salesforce/wikitext", path=str(tmp_path), reader="wikitext2", holdout=0.1)
+    assert counts(data.load((), ()), ("train", "validation")) == {"train": 18, "validation": 2}
+
+
+def test_a_missing_validation_split_has_a_remedy(tmp_path: Path) -> None:
+    save(tmp_path, "valid.txt", ARTICLES)
+    data = Data.hub("Salesforce/wikitext", path=str(tmp_path), reader="wikitext2")
+    with pytest.raises(DataError, match=r"has no split 'validation'.* Or keep training rows aside: data\.holdout=0\.1"):
+        data.read()
+
+
+def test_the_files_of_ptb_are_each_one_running_text(tmp_path: Path) -> None:
+    for count, name in enumerate(("train", "valid", "test"), start=1):
+        save(tmp_path, f"ptb.{name}.txt", " no it was n't black monday \n" * 100 * count)
+    splits = ptb.read(tmp_path, None)
+    assert counts(splits) == {"train": 2, "validation": 3, "test": 5}
+    assert splits["test"].column("before") == ["", *splits["test"].column("text")[:-1]]
+
+
 # The published files
 
 
@@ -486,3 +712,45 @@ def test_fewclue_has_its_published_numbers_of_rows(real_data: Path, task: str, e
     splits = fewclue.read(real_data / "fewclue", task)
     names = ("train_0", "dev_0", "train", "validation", "test")
     assert tuple(counts(splits, names).values()) == expected
+
+
+def test_aeslc_has_its_published_numbers_of_mails(real_data: Path) -> None:
+    splits = aeslc.read(real_data / "aeslc", None)
+    assert counts(splits) == {"train": 14436, "validation": 1960, "test": 1906}
+
+
+def test_only_scored_mails_have_further_subjects(real_data: Path) -> None:
+    splits = aeslc.read(real_data / "aeslc", None)
+    assert [{*map(len, splits[name].column("subject_annotations"))} for name in ("train", "test")] == [{0}, {3}]
+
+
+def test_the_samples_of_samsum_have_their_numbers_of_chats(real_data: Path) -> None:
+    splits = samsum.read(real_data / "samsum", None)
+    assert {name: len(splits[name]) for name in splits} == {"train": 64, "validation": 256}
+
+
+def test_multi30k_has_its_published_numbers_of_captions(real_data: Path) -> None:
+    splits = multi30k.read(real_data / "multi30k", None)
+    assert counts(splits) == {"train": 29000, "validation": 1014, "test": 1000}
+    assert splits["train"].columns == ["de", "en"]
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_wikitext_has_its_published_sixty_articles(real_data: Path, split: str) -> None:
+    assert wikitext2.read(real_data / "wikitext2", None)[split].column("before").count("") == 60
+
+
+@pytest.mark.parametrize(("split", "tokens"), [("valid", 217646), ("test", 245569)])
+def test_wikitext_has_its_published_numbers_of_words_and_line_ends(real_data: Path, split: str, tokens: int) -> None:
+    text = "".join(wikitext2.read(real_data / "wikitext2", None)[split].column("text"))
+    assert len(text.split()) + text.count("\n") == tokens
+
+
+def test_ptb_has_its_published_numbers_of_lines_and_words(real_data: Path) -> None:
+    splits = ptb.read(real_data / "ptb", None)
+    texts = {name: "".join(splits[name].column("text")) for name in splits}
+    assert {name: (text.count("\n"), len(text.split())) for name, text in texts.items()} == {
+        "train": (42068, 887521),
+        "validation": (3370, 70390),
+        "test": (3761, 78669),
+    }

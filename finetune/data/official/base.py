@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from finetune.data import cache, formats, table
 from finetune.data.formats import Options, Record
 from finetune.data.table import Rows
 from finetune.errors import DataError, listing
 
-Reading = Callable[[Path], Iterator[Record]]
+Reading = Callable[..., Iterator[Record]]
+"""From the files of a split, each an argument, to its records."""
 
 
 class Splits(Mapping[str, Rows]):
@@ -19,32 +21,76 @@ class Splits(Mapping[str, Rows]):
     So a file beside the others that nobody asks for, whatever it holds, does no harm.
 
     Args:
-        files: Split -> its file.
-        reading: From a file to its records.
-        key: What the records depend on besides the file's content and name; the reader's name at least.
+        files: Split -> its file, or several that are read side by side.
+        reading: From them to records.
+        key: What the records depend on besides the files' content and names; the reader's name at least.
         by_word: Whether each word has a line of its own.
+        names: Column -> its class names in the order of their ids.
+        lacking: Split that is not there -> what a DataError says where it is asked for.
     """
 
-    def __init__(self, files: Mapping[str, Path], reading: Reading, *key: object, by_word: bool = False):
+    def __init__(
+        self,
+        files: Mapping[str, Path | tuple[Path, ...]],
+        reading: Reading,
+        *key: object,
+        by_word: bool = False,
+        names: dict[str, tuple[str, ...]] | None = None,
+        lacking: Mapping[str, str] | None = None,
+    ):
         self._files = files
         self._reading = reading
         self._key = key
         self._by_word = by_word
+        self._names = names
+        self._lacking = lacking or {}
+        self._read: dict[str, Rows] = {}
 
     def __getitem__(self, split: str) -> Rows:
-        path = self._files[split]
-
-        def write(target: Path) -> None:
-            table.write(self._reading(path), path.name, target)
-
-        stored = cache.cached("rows", (cache.file_digest(path), path.name, *self._key), write)
-        return table.read(stored, split, path.name, by_word=self._by_word)
+        if split in self._lacking:
+            raise DataError(self._lacking[split])
+        if split not in self._read:
+            self._read[split] = self._rows(split)
+        return self._read[split]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
 
     def __len__(self) -> int:
         return len(self._files)
+
+    def _rows(self, split: str) -> Rows:
+        found = self._files[split]
+        paths = found if isinstance(found, tuple) else (found,)
+        name = ", ".join(path.name for path in paths)
+
+        def write(target: Path) -> None:
+            table.write(self._reading(*paths), name, target)
+
+        stored = cache.cached("rows", (*map(cache.file_digest, paths), name, *self._key), write)
+        return table.read(stored, split, name, self._names, self._by_word)
+
+
+def whole(what: str, config: str | None) -> None:
+    """Refuse the name of a subset where there are none.
+
+    Raises:
+        DataError: One was named.
+    """
+    if config is not None:
+        raise DataError(f"{what} has no subsets; leave data.config out (it is {config!r}).")
+
+
+def texts(values: Mapping[str, Any], where: str, names: Collection[str]) -> dict[str, str]:
+    """The columns of a row that must be texts.
+
+    Raises:
+        DataError: One is none.
+    """
+    for name in names:
+        if not isinstance(values.get(name), str):
+            raise DataError(f"{where} has no text {name!r}. Its columns: {', '.join(values)}.")
+    return {name: values[name] for name in names}
 
 
 def of_words(
@@ -72,8 +118,7 @@ def of_words(
         Raises:
             DataError: A subset was named, or there are no files.
         """
-        if config is not None:
-            raise DataError(f"{what} has no subsets; leave data.config out (it is {config!r}).")
+        whole(what, config)
         return Splits(pick(folder, files, what), records, key, by_word=True)
 
     return read

@@ -12,7 +12,7 @@ from typing import Any
 
 from finetune.data import formats
 from finetune.data.formats import Options, Record
-from finetune.data.official.base import Splits, pick
+from finetune.data.official.base import Splits, pick, texts, whole
 from finetune.errors import DataError
 
 FILES = {"train": ("train.json",), "validation": ("dev.json",), "test": ("test.json",)}
@@ -28,17 +28,14 @@ def read(folder: Path, config: str | None) -> Splits:
     Raises:
         DataError: A subset was named, there are no files, or a span does not hold the words it should.
     """
-    if config is not None:
-        raise DataError(f"CLUENER has no subsets; leave data.config out (it is {config!r}).")
+    whole("CLUENER", config)
     return Splits(pick(folder, FILES, "CLUENER"), _records, "cluener")
 
 
 def _records(path: Path) -> Iterator[Record]:
     for line, values in formats.read(path, Options(layout="jsonl")):
         where = f"{path} line {line}"
-        if not isinstance(values.get("text"), str):
-            raise DataError(f"{where} has no text 'text'. Its columns: {', '.join(values)}.")
-        row = {"text": values["text"]}
+        row = texts(values, where, ("text",))
         label = values.get("label")
         yield line, row if label is None else {**row, "spans": _spans(values["text"], label, where)}
 

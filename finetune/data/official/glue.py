@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from finetune.data import cache, formats, table
+from finetune.data import formats
 from finetune.data.formats import Options
-from finetune.data.table import Rows
+from finetune.data.official.base import Splits
 from finetune.errors import DataError, listing, unknown
 
 log = logging.getLogger(__name__)
@@ -91,42 +92,7 @@ DIAGNOSTIC = ("diagnostic.tsv", "AX.tsv")
 """Names of the diagnostic file; it lies in a folder of its own, with MNLI's files, or beside the folders."""
 
 
-class Splits(Mapping[str, Rows]):
-    """The splits of a subset, each read when it is first asked for.
-
-    Asked for a training split that is not there, it raises a DataError that says what to train on instead.
-    """
-
-    def __init__(self, config: str, folder: Path, paths: Mapping[str, Path]):
-        self._config = config
-        self._folder = folder
-        self._paths = dict(paths)
-        self._read: dict[str, Rows] = {}
-
-    def __getitem__(self, split: str) -> Rows:
-        if split not in self._paths and split == "train":
-            raise DataError(self._untrained())
-        if split not in self._read:
-            self._read[split] = _split(self._paths[split], self._config, split)
-        return self._read[split]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def _untrained(self) -> str:
-        there = ", ".join(f"{path.name} (split {split})" for split, path in self._paths.items())
-        labelled = next((split for split in self._paths if not split.startswith("test")), None)
-        remedy = (
-            f" For this recipe alone, one half to train on and one to score: data.train={labelled} data.holdout=0.5"
-        )
-        has = f"It has {there or 'no file of a known name'}."
-        return f"{self._folder} has no train.tsv. {has}{remedy if labelled else ''}"
-
-
-def read(folder: Path, config: str | None) -> Mapping[str, Rows]:
+def read(folder: Path, config: str | None) -> Splits:
     """The splits whose files exist, each with the column `idx`: the published `index`, else the row's number from 0.
 
     Where the training file is missing, every other tsv file is a split under its own name: parts of published ones.
@@ -144,7 +110,7 @@ def read(folder: Path, config: str | None) -> Mapping[str, Rows]:
     layout = LAYOUTS[config]
     if config == "ax":
         path = _diagnostic(folder, layout)
-        return Splits(config, folder, {"test": path} if path else {})
+        return _splits({"test": path} if path else {}, config)
     whose = next((name for name, other in LAYOUTS.items() if name != "ax" and folder.name in other.folders), config)
     if whose != config:
         raise DataError(f"{folder} is the folder of {whose}, not of {config}; give the folder that holds both.")
@@ -157,7 +123,21 @@ def read(folder: Path, config: str | None) -> Mapping[str, Rows]:
         wanted = f"{', '.join(layout.files.values())}: is it the folder of {layout.folders[0]}?"
         there = listing(sorted(path.name for path in folder.iterdir()), 12)
         raise DataError(f"{folder} has none of {wanted} It has: {there or 'nothing'}.")
-    return Splits(config, folder, paths)
+    return _splits(paths, config, {} if "train" in paths else {"train": _untrained(folder, paths)})
+
+
+def _splits(paths: Mapping[str, Path], config: str, lacking: Mapping[str, str] | None = None) -> Splits:
+    layout = LAYOUTS[config]
+    names = {"label": layout.names} if layout.names else None
+    return Splits(paths, partial(_records, layout), "glue", config, names=names, lacking=lacking)
+
+
+def _untrained(folder: Path, paths: Mapping[str, Path]) -> str:
+    """That there is no training file, and what to train on instead."""
+    there = ", ".join(f"{path.name} (split {split})" for split, path in paths.items())
+    labelled = next((split for split in paths if not split.startswith("test")), None)
+    remedy = f" For this recipe alone, one half to train on and one to score: data.train={labelled} data.holdout=0.5"
+    return f"{folder} has no train.tsv. It has {there}.{remedy if labelled else ''}"
 
 
 def _diagnostic(folder: Path, layout: Layout) -> Path | None:
@@ -167,15 +147,8 @@ def _diagnostic(folder: Path, layout: Layout) -> Path | None:
     return next((place / name for place in places for name in DIAGNOSTIC if (place / name).is_file()), None)
 
 
-def _split(path: Path, config: str, split: str) -> Rows:
-    layout = LAYOUTS[config]
-    is_test = split.startswith("test")
-    key = (cache.file_digest(path), path.name, config, is_test, "with idx")
-    stored = cache.cached("rows", key, lambda target: table.write(_records(path, layout, is_test), path.name, target))
-    return table.read(stored, split, path.name, {"label": layout.names} if layout.names else {})
-
-
-def _records(path: Path, layout: Layout, is_test: bool) -> Iterator[tuple[int, dict[str, Any]]]:
+def _records(layout: Layout, path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    is_test = path.name.startswith("test")
     header = layout.header if not is_test else None
     options = Options(delimiter="\t", quoting=False, header=header)
     lines = _unbroken(path) if layout.broken else formats.read(path, options)

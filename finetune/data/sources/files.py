@@ -16,9 +16,10 @@ from finetune.errors import DataError, FinetuneError
 
 
 class Files(Data):
-    """csv, tsv, json, jsonl, parquet and CoNLL column files, each also gzipped; one or several for each split.
+    """csv, tsv, json, jsonl, parquet, txt and CoNLL column files, each also gzipped; one or several for each split.
 
-    A json file may be nested as SQuAD's are: each question gives a row.
+    A json file may be nested as SQuAD's are: each question gives a row. A txt file is one running text, cut into rows
+    that follow one another: `text`, and `before`, the text of the row above.
     """
 
     train: Annotated[tuple[FilePath, ...], Field(min_length=1)]
@@ -37,9 +38,9 @@ class Files(Data):
     CoNLL columns are `words`, then `column2` and so on, the last `tags`."""
     field: str | None = None
     """Name of the list of rows inside a json file; None: the file is the list, or has only one."""
-    layout: Literal["conll"] | None = None
-    """conll: words and tags in columns, whatever the names of the files; None: so where they end in .conll, .iob,
-    .bio or .bioes."""
+    layout: Literal["conll", "text", "lines"] | None = None
+    """What the files hold, whatever their names: conll, words and tags in columns; text, one running text; lines, a
+    text on each line. None: their names tell; .conll, .iob, .bio and .bioes are columns, .txt is a running text."""
 
     @field_validator("train", "validation", "test", mode="before")
     @classmethod

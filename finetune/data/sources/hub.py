@@ -67,8 +67,9 @@ class Hub(Data):
             if name in found:
                 splits[split] = replace(found[name], split=split)
             elif name is not None and split != "test" and not (split == "validation" and self.holdout is not None):
-                where = self.path or self.id
-                raise DataError(f"{where} has no split {name!r} (data.{split}). {nearest(name, found)}")
+                said = f"{self.path or self.id} has no split {name!r} (data.{split}). {nearest(name, found)}"
+                remedy = " Or keep training rows aside: data.holdout=0.1" if split == "validation" else ""
+                raise DataError(said + remedy)
         for name, where in self.more.items():
             subset, _, split = where.rpartition("/")
             others = self._subset(subset) if subset else found

@@ -1,0 +1,68 @@
+"""Summarization of news, chats and e-mails, scored by ROUGE.
+
+    finetune run recipes/summarization.py:xsum
+    finetune run recipes/summarization.py:aeslc model=t5-small
+    finetune run recipes/summarization.py:aeslc data.path=FOLDER/aeslc model=PATH       # files instead of the Hub
+
+Any checkpoint that writes will do, and an encoder as BERT too: it becomes both halves of an encoder-decoder.
+
+Measured: not yet.
+"""
+
+from finetune import Data, Full, Recipe, Summarization, Training
+from finetune.generation.settings import Generation
+
+news = Recipe(
+    name="cnn-dailymail",
+    task=Summarization(
+        source="article",
+        target="highlights",
+        max_length=1024,
+        max_target_length=142,
+        generation=Generation(num_beams=4, length_penalty=2.0, no_repeat_ngram_size=3, min_new_tokens=56),
+    ),
+    data=Data.hub("abisee/cnn_dailymail", "3.0.0"),
+    model="facebook/bart-base",
+    tuning=Full(learning_rate=3e-5),
+    training=Training(epochs=3, batch_size=32, warmup=0.06),
+)
+
+recipes = {
+    "cnn_dailymail": news,
+    "xsum": Recipe(
+        name="xsum",
+        task=Summarization(
+            max_length=1024,
+            max_target_length=62,
+            generation=Generation(num_beams=6, min_new_tokens=11, no_repeat_ngram_size=3),
+        ),
+        data=Data.hub("EdinburghNLP/xsum"),
+        model=news.model,
+        tuning=news.tuning,
+        training=news.training,
+    ),
+    "samsum": Recipe(
+        name="samsum",
+        task=Summarization(
+            source="dialogue", max_length=512, max_target_length=128, generation=Generation(num_beams=4)
+        ),
+        data=Data.hub("knkarthick/samsum", reader="samsum"),
+        model=news.model,
+        tuning=Full(learning_rate=5e-5),
+        training=Training(epochs=5, batch_size=8),
+    ),
+    "aeslc": Recipe(
+        name="aeslc",
+        task=Summarization(
+            source="email_body",
+            target="subject_line",
+            references=("subject_annotations",),
+            max_length=512,
+            max_target_length=32,
+        ),
+        data=Data.hub("Yale-LILY/aeslc", reader="aeslc"),
+        model=news.model,
+        tuning=Full(learning_rate=5e-5),
+        training=Training(epochs=3, batch_size=16),
+    ),
+}

@@ -1,0 +1,55 @@
+"""Translation, scored by sacreBLEU: with a pretrained checkpoint, and from nothing.
+
+    finetune run recipes/translation.py:wmt14
+    finetune run recipes/translation.py:multi30k                            # a small encoder-decoder from nothing
+    finetune run recipes/translation.py:multi30k data.path=FOLDER/multi30k  # files instead of the Hub
+
+Measured: not yet.
+"""
+
+from finetune import Data, Full, Generation, Model, Recipe, TrainedTokenizer, Training, Translation
+
+SMALL = {
+    "d_model": 256,
+    "encoder_layers": 3,
+    "decoder_layers": 3,
+    "encoder_attention_heads": 4,
+    "decoder_attention_heads": 4,
+    "encoder_ffn_dim": 1024,
+    "decoder_ffn_dim": 1024,
+    "max_position_embeddings": 256,
+}
+
+recipes = {
+    "wmt14": Recipe(
+        name="wmt14-de-en",
+        task=Translation(
+            source="translation.de",
+            target="translation.en",
+            source_language="de",
+            target_language="en",
+            prompt="translate German to English: {source}",
+            max_length=128,
+            max_target_length=128,
+            generation=Generation(num_beams=4, length_penalty=0.6),
+        ),
+        data=Data.hub("wmt/wmt14", "de-en"),
+        model="google-t5/t5-small",
+        tuning=Full(learning_rate=1e-4),
+        training=Training(epochs=1, batch_size=256),
+    ),
+    "multi30k": Recipe(
+        name="multi30k-de-en",
+        task=Translation(source="de", target="en", max_length=128, label_smoothing=0.1),
+        data=Data.hub("bentrevett/multi30k", reader="multi30k"),
+        model=Model(
+            path="architecture:bart",
+            initialize="random",
+            config=SMALL,
+            tokenizer=TrainedTokenizer(vocabulary=8000),
+            dropout=0.1,
+        ),
+        tuning=Full(learning_rate=1e-3),
+        training=Training(epochs=10, batch_size=64, warmup=0.1),
+    ),
+}
