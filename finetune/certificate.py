@@ -71,7 +71,9 @@ def record(
     (run.certificate / RESULT).unlink(missing_ok=True)
     with writing(run.certificate):
         save_file(tensors, run.certificate / EXPECTED)
-    columns = [column.name for column in (*encoder.task.inputs(), *encoder.task.targets())]
+    task = encoder.task
+    columns = [column.name for column in (*task.inputs(), *task.targets())]
+    columns += [column.name for column in task.optional() if column.name in chosen.columns]
     records = list(chosen.table.select_columns(columns))
     write_json(run.certificate / PREDICTIONS, {"format": FORMAT, "rows": records, "predictions": predictions})
 

@@ -103,7 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "texts", nargs="*", metavar="TEXT", help="a text; for pairs, both texts of the first, then the next"
     )
-    command.add_argument("--file", type=Path, help="csv, tsv, json, jsonl or parquet file with the input columns")
+    command.add_argument(
+        "--file", type=Path, help="csv, tsv, json, jsonl or parquet file with the input columns; txt, a text a line"
+    )
     command.add_argument(
         "--output",
         type=Path,

@@ -7,7 +7,7 @@ import ast
 import csv
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from finetune import catalog
 from finetune.errors import DataError, RecipeError
@@ -192,11 +192,19 @@ def predict(options: argparse.Namespace) -> int:
 
     rows: list[Any] = []
     if options.file:  # read before the model is loaded: what is wrong with it is said at once
-        rows = [values for _, values in formats.read(options.file, formats.Options())]
+        layout: Literal["lines"] | None = "lines" if formats.suffix(options.file) == ".txt" else None
+        rows = [values for _, values in formats.read(options.file, formats.Options(layout=layout))]
     predictor = load(options.run)
     if options.generation or options.seed is not None:
         predictor = predictor.writing(*options.generation, seed=options.seed)
     names = [column.name for column in predictor.recipe.task.inputs()]
+    if options.file and formats.suffix(options.file) == ".txt":
+        if len(names) > 1:
+            raise DataError(
+                f"a line of a .txt file is one text, and this model reads {len(names)} ({', '.join(names)}): "
+                "give a csv or jsonl file."
+            )
+        rows = [{names[0]: row["text"]} for row in rows]
     if options.texts:
         if len(options.texts) % len(names):
             raise DataError(

@@ -14,7 +14,8 @@ from finetune import catalog
 from finetune.complaints import leaves, problems_of
 from finetune.errors import RecipeError, unknown
 
-FILE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".conll", ".iob", ".bio", ".bioes", ".gz", ".py")
+COLUMNS = (".conll", ".iob", ".bio", ".bioes")
+FILE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt", *COLUMNS, ".gz", ".py")
 """What ends in one of these is the name of a file, whether it exists or not."""
 FILE = "file"
 """Marks a field that may hold a path of a file or folder on this machine."""

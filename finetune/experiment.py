@@ -194,7 +194,7 @@ def evaluate(path: str | Path, split: str) -> dict[str, Any]:
 def _evaluate(directory: RunDirectory, split: str) -> dict[str, Any]:
     predictor = load(directory.path)
     task = predictor.recipe.task
-    splits = predictor.recipe.data.load(task.inputs(), task.targets())
+    splits = predictor.recipe.data.load(task.inputs(), task.targets(), task.optional())
     if split not in splits:
         remedy = " Name its file or split with data.test in the recipe." if split == "test" else ""
         raise DataError(f"there is no split {split!r}. {nearest(split, splits)}{remedy}")

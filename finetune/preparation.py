@@ -88,7 +88,7 @@ def prepare(recipe: Recipe, device: str) -> Prepared:
     Raises:
         FinetuneError: Whatever does not fit.
     """
-    splits = recipe.data.load(recipe.task.inputs(), recipe.task.targets())
+    splits = recipe.data.load(recipe.task.inputs(), recipe.task.targets(), recipe.task.optional())
     columns = [column.name for column in (*recipe.task.inputs(), *recipe.task.targets())]
     checkpoint = open_checkpoint(recipe.model, splits["train"], columns)
     limit = token_limit(recipe.task, recipe.tuning, checkpoint.config)

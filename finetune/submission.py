@@ -120,7 +120,7 @@ def _predicted(suite: Suite, directory: Path, files: Sequence[File]) -> Iterator
     try:
         predictor = load(directory)
         task = predictor.recipe.task
-        splits = predictor.recipe.data.load(task.inputs(), task.targets())
+        splits = predictor.recipe.data.load(task.inputs(), task.targets(), task.optional())
     except FinetuneError as error:
         yield from ((file, None, [listing(error.problems)]) for file in files)
         return

@@ -85,7 +85,6 @@ def trained(settings: TrainedTokenizer, kind: Kind, rows: Rows, columns: Sequenc
         **separators,
         padding_side="right",
         model_input_names=["input_ids", "attention_mask"],
-        clean_up_tokenization_spaces=False,  # else decoding would change " ." to "."
     )
 
 
@@ -101,7 +100,7 @@ def _train(settings: TrainedTokenizer, rows: Rows, columns: Sequence[str]) -> To
         vocab_size=settings.vocabulary,
         min_frequency=settings.minimum,
         special_tokens=[AddedToken(token, special=True, normalized=False) for token in SPECIAL],
-        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     pieces.train_from_iterator(_texts(rows, columns), trainer)
@@ -110,7 +109,7 @@ def _train(settings: TrainedTokenizer, rows: Rows, columns: Sequence[str]) -> To
 
 def _texts(rows: Rows, columns: Sequence[str]) -> Iterator[list[str]]:
     """The texts of the columns, some rows at a time."""
-    table = rows.table.select_columns(list(dict.fromkeys(columns)))
+    table = rows.table.select_columns(list(columns))
     for start in range(0, len(table), CHUNK):
         yield [text for values in table[start : start + CHUNK].values() for text in _flat(values)]
 

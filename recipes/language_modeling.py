@@ -3,7 +3,8 @@
     finetune run recipes/language_modeling.py:wikitext2
     finetune run recipes/language_modeling.py:wikitext2_masked
     finetune run recipes/language_modeling.py:ptb_from_nothing
-    finetune run recipes/language_modeling.py:ptb data.path=FOLDER/ptb model=PATH     # files instead of the Hub
+    finetune run recipes/language_modeling.py:ptb data.path=FOLDER/ptb model=PATH       # files instead of the Hub
+    finetune predict RUN "The company said" --generation do_sample=true temperature=0.8 top_p=0.9
 
 A perplexity per token belongs to its tokenizer; between models compare those per word or per byte.
 
@@ -23,9 +24,7 @@ causal = Recipe(
     tuning=Full(learning_rate=5e-5),
     training=Training(epochs=3, batch_size=8),
 )
-masked = causal.model_copy(
-    update={"name": "wikitext2-masked", "model": Model(path="google-bert/bert-base-uncased")}
-)
+masked = causal.model_copy(update={"name": "wikitext2-masked", "model": Model(path="google-bert/bert-base-uncased")})
 from_nothing = Recipe(
     name="wikitext2-from-nothing",
     task=LanguageModeling(max_length=256),
@@ -40,11 +39,18 @@ from_nothing = Recipe(
     training=Training(epochs=5, batch_size=16),
 )
 
+
+def of_ptb(recipe: Recipe, name: str) -> Recipe:
+    """The same on the Penn Treebank."""
+    task = recipe.task.model_copy(update={"text": "sentence"})
+    return recipe.model_copy(update={"name": name, "task": task, "data": PTB})
+
+
 recipes = {
     "wikitext2": causal,
     "wikitext2_masked": masked,
     "wikitext2_from_nothing": from_nothing,
-    "ptb": causal.model_copy(update={"name": "ptb", "data": PTB}),
-    "ptb_masked": masked.model_copy(update={"name": "ptb-masked", "data": PTB}),
-    "ptb_from_nothing": from_nothing.model_copy(update={"name": "ptb-from-nothing", "data": PTB}),
+    "ptb": of_ptb(causal, "ptb"),
+    "ptb_masked": of_ptb(masked, "ptb-masked"),
+    "ptb_from_nothing": of_ptb(from_nothing, "ptb-from-nothing"),
 }

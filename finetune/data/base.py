@@ -81,17 +81,20 @@ class Data(Choice, ABC):
         """Which version of a remote source was read; known after `read`."""
         return {}
 
-    def load(self, inputs: Sequence[Column], targets: Sequence[Column]) -> dict[str, Rows]:
+    def load(
+        self, inputs: Sequence[Column], targets: Sequence[Column], optional: Sequence[Column] = ()
+    ) -> dict[str, Rows]:
         """The splits of a run: columns checked, validation rows kept aside, the training split limited.
 
         Args:
             inputs: Columns that every split must have.
             targets: Columns that training and validation must have; other splits may lack them. The first stratifies.
+            optional: Columns that any split may lack.
 
         Raises:
             DataError: A column or a split is missing.
         """
-        asked = [column.name for column in (*inputs, *targets)]
+        asked = [column.name for column in (*inputs, *targets, *optional)]
         splits = {name: rows.unfolded(asked) for name, rows in self.read().items()}
         if "train" not in splits:
             raise DataError(f"there is no training split. Known: {', '.join(splits)}.")

@@ -73,11 +73,22 @@ def rouge_signature(words: Words, stem: bool) -> str:
     return f"rouge_score {version('rouge_score')}, F1, {cut}, sentences by line or sentencex {version('sentencex')}"
 
 
-def _lines(text: str) -> str:
-    """A text with each sentence on a line of its own."""
+def sentences_of_line(line: str) -> list[str]:
+    """The parts of a text without line breaks that are its sentences, in order; other white space becomes spaces.
+
+    Sentences end where sentencex says so, which knows English abbreviations ("Dr.", "U.S.") and the full stops of other
+    scripts.
+    """
     import sentencex
 
-    return text if "\n" in text.strip() else "\n".join(sentencex.segment("en", text))
+    # sentencex 1.0.32 panics, past `except Exception`, at a full stop after a capital letter and a no-break space
+    parts: list[str] = sentencex.segment("en", regex.sub(r"\s", " ", line))
+    return parts
+
+
+def _lines(text: str) -> str:
+    """A text with each sentence on a line of its own."""
+    return text if "\n" in text.strip() else "\n".join(sentences_of_line(text))
 
 
 @cache

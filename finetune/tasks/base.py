@@ -121,6 +121,10 @@ class Task(Choice, ABC):
     def targets(self) -> tuple[Column, ...]:
         """Columns needed besides to train and to score; a test split may lack them."""
 
+    def optional(self) -> tuple[Column, ...]:
+        """Columns that are read where a split has them."""
+        return ()
+
     @abstractmethod
     def resolve(self, train: Rows, tokenizer: PreTrainedTokenizerBase) -> Self:
         """The task with everything filled in that depends on the training rows: label names, weights.

@@ -75,6 +75,10 @@ class ExtractiveSummarization(Task):
         """The summary."""
         return (Column(self.target, "task.target"),)
 
+    def optional(self) -> tuple[Column, ...]:
+        """Further right summaries."""
+        return tuple(Column(name, "task.references") for name in self.references)
+
     def resolve(self, train: Rows, tokenizer: PreTrainedTokenizerBase) -> Self:
         """Find out what words are, and how many sentences a summary takes."""
         summaries = [_text(value) for value in train.column(self.target)]

@@ -19,7 +19,7 @@ from finetune.tasks.base import DEFAULT_LENGTH, Batch, Head, Metric, Mode, Task,
 from finetune.text import masking, packing
 from finetune.text.masking import IGNORED
 from finetune.text.objectives import PACKED, Objective, first_position, objective_of, packs, unfit
-from finetune.text.stream import Piece, continuation, frame, next_tokens, own_tokens
+from finetune.text.stream import Piece, continuation, frame, last, next_tokens, own_tokens
 from finetune.text.tokens import pad, precise
 from finetune.text.unigram import Unigram, size
 from finetune.text.windows import check_stride, tally, token_ids
@@ -189,9 +189,8 @@ class LanguageModeling(Task):
         texts = [str(text) for text in rows[self.text]]
         stride = 0 if mode == "train" else limit // 4 if self.stride is None else self.stride
         before: list[list[int]] = [[] for _ in texts]
-        if mode != "train" and stride and self.before in rows:
-            known = [str(text or "") for text in rows[self.before]]
-            before = [ids[-stride:] for ids in token_ids(known, tokenizer)]
+        if mode != "train" and self.before in rows:
+            before = token_ids([str(text or "") for text in rows[self.before]], tokenizer)
         cut = self._cutter(tokenizer, limit, stride, mode)
         words = masking.word_numbers(texts, tokenizer) if self.whole_words and mode != "predict" else None
         names = ["row", "window", "length", "whole", "weight", "input_ids", "first", "target"]
@@ -238,7 +237,7 @@ class LanguageModeling(Task):
             room = limit - sum(map(len, around))
             check_stride(stride, room, limit)
             empty = [Piece([*around[0], *around[1]], len(around[0]), [])] if mode == "predict" else []
-            return lambda ids, known: own_tokens(ids, known, around, room, stride) or empty
+            return lambda ids, known: own_tokens(ids, last(known, stride), around, room, stride) or empty
         start = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
         if start is None:
             raise ModelError("model: its tokenizer has no token with which a text could begin (bos, eos).")
@@ -253,7 +252,7 @@ class LanguageModeling(Task):
             return lambda ids, known: [Piece([start, *ids][-left:], 0, [])]
         end = self.special.ends[:1] if mode == "train" and self.learn_end else ()
         return lambda ids, known: (
-            next_tokens([*ids, *end], [start, *known][-1 - stride :], limit, stride) if ids else []
+            next_tokens([*ids, *end], last([start, *known], stride + 1), limit, stride) if ids else []
         )
 
     def collate(

@@ -83,6 +83,10 @@ class TextToText(Task):
         """The target."""
         return (Column(self.target, "task.target"),)
 
+    def optional(self) -> tuple[Column, ...]:
+        """Further right texts."""
+        return tuple(Column(name, "task.references") for name in self.references)
+
     def prepared(self, tokenizer: PreTrainedTokenizerBase) -> None:
         """Tell the tokenizer what it must know of the task, as languages."""
 

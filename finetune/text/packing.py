@@ -83,4 +83,6 @@ def packed(
 
 def check(mask: Tensor, logits: Tensor) -> None:
     """Look that a packed batch was understood: torch 2.13 misreads a mask in fp32 beside scores in double precision."""
-    assert mask.dim() == 2 or logits.element_size() <= 4 or mask.dtype == logits.dtype, "the mask must be in double, too"
+    assert mask.dim() == 2 or logits.element_size() <= 4 or mask.dtype == logits.dtype, (
+        "the mask must be in double, too"
+    )

@@ -1,13 +1,12 @@
 """Texts cut into their sentences."""
 
+from finetune.metrics.rouge import sentences_of_line
+
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text in order, without white space around them; none where the text is blank.
+    """The sentences of a text in order, as ROUGE tells them apart; none where the text is blank.
 
-    A line break always ends a sentence. Within a line sentences end where sentencex says so, which knows English
-    abbreviations ("Dr.", "U.S.") and the full stops of other scripts.
+    A line break always ends a sentence. They have no white space around them, and none but spaces within.
     """
-    import sentencex
-
-    parts = (part.strip() for line in text.splitlines() for part in sentencex.segment("en", line))
+    parts = (part.strip() for line in text.splitlines() for part in sentences_of_line(line))
     return [part for part in parts if part]

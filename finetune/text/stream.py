@@ -77,6 +77,11 @@ def own_tokens(
     return [Piece([*head, *stream[a:b], *tail], len(head) + new - a, stream[new:b]) for a, new, b in cuts]
 
 
+def last(ids: Sequence[int], most: int) -> list[int]:
+    """The last tokens, at most so many."""
+    return list(ids[max(0, len(ids) - most) :])
+
+
 def frame(tokenizer: PreTrainedTokenizerBase) -> tuple[list[int], list[int]]:
     """The special tokens that a tokenizer puts before and after a text."""
     plain: list[int] = tokenizer("a", add_special_tokens=False)["input_ids"]

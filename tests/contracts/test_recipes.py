@@ -17,9 +17,9 @@ OFFLINE = [name for name, recipe in RECIPES.items() if recipe.data.kind() == "fi
 
 
 def test_the_recipes_are_found():
-    assert len(shipped()) == 8
-    assert len(RECIPES) == 25
-    assert len(OFFLINE) == 4
+    assert len(shipped()) == 12
+    assert len(RECIPES) == 39
+    assert len(OFFLINE) == 6
 
 
 @pytest.mark.parametrize("name", RECIPES)

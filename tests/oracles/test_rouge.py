@@ -124,6 +124,10 @@ def test_a_line_break_at_the_end_makes_no_lines() -> None:
     assert rouge(*pair)[0, 3] == pytest.approx(1)
 
 
+def test_white_space_of_any_width_separates_words() -> None:
+    assert rouge(["Plan\xa0B\xa0."], [["plan b"]])[0].tolist() == [1, 1, 1, 1]
+
+
 def test_each_score_is_that_of_its_own_best_reference() -> None:
     references = ["one two nine nine nine nine nine", "three one four two"]
     scores = rouge(["one two three four"], [references])

@@ -508,6 +508,12 @@ def test_a_field_may_be_absent_from_the_targets_of_a_test_split() -> None:
     ]
 
 
+def test_a_field_that_any_split_may_lack_is_found_where_it_is() -> None:
+    data = Data.rows(translated(), validation=[{"translation": {"de": "deutsch"}}])
+    splits = data.load(GERMAN, (), optional=ENGLISH)
+    assert ["translation.en" in rows.columns for rows in splits.values()] == [True, False]
+
+
 def test_a_missing_field_names_the_nearest_of_all_columns_and_fields() -> None:
     wanted = r"no column 'translation\.ge' \(task\.source\)\. Did you mean 'translation\.\w+'\? "
     with pytest.raises(DataError, match=wanted + r"Known: id, translation, translation\.de, translation\.en\."):

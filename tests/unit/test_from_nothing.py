@@ -350,9 +350,10 @@ def test_no_token_is_forced_on_what_is_written(kind):
     assert opened(from_nothing(kind)).config.forced_eos_token_id is None
 
 
-def test_marian_has_one_size_for_both_sides():
-    config = opened(from_nothing("marian")).config
-    assert config.decoder_vocab_size == config.vocab_size == SIZE
+@pytest.mark.parametrize("size", [SIZE, 512])
+def test_marian_has_one_size_for_both_sides(size):
+    config = opened(from_nothing("marian", config={} if size == SIZE else {"vocab_size": size})).config
+    assert config.decoder_vocab_size == config.vocab_size == size
 
 
 @pytest.mark.parametrize(

@@ -633,7 +633,7 @@ def test_the_files_of_ptb_are_each_one_running_text(tmp_path: Path) -> None:
         save(tmp_path, f"ptb.{name}.txt", " no it was n't black monday \n" * 100 * count)
     splits = ptb.read(tmp_path, None)
     assert counts(splits) == {"train": 2, "validation": 3, "test": 5}
-    assert splits["test"].column("before") == ["", *splits["test"].column("text")[:-1]]
+    assert splits["test"].column("before") == ["", *splits["test"].column("sentence")[:-1]]
 
 
 # The published files
@@ -748,7 +748,7 @@ def test_wikitext_has_its_published_numbers_of_words_and_line_ends(real_data: Pa
 
 def test_ptb_has_its_published_numbers_of_lines_and_words(real_data: Path) -> None:
     splits = ptb.read(real_data / "ptb", None)
-    texts = {name: "".join(splits[name].column("text")) for name in splits}
+    texts = {name: "".join(splits[name].column("sentence")) for name in splits}
     assert {name: (text.count("\n"), len(text.split())) for name, text in texts.items()} == {
         "train": (42068, 887521),
         "validation": (3370, 70390),

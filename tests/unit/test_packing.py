@@ -135,7 +135,7 @@ def test_positions_alone_let_a_sequence_see_its_neighbours(architecture):
 @pytest.mark.parametrize("architecture", [*DECODERS, *ENCODERS])
 def test_a_token_of_one_feature_changes_no_other_feature(architecture):
     model = model_of(architecture, "sdpa").eval()
-    task, batch = batch_of(architecture, packed=True, mode="score")
+    _, batch = batch_of(architecture, packed=True, mode="score")
     row = max(range(len(batch.inputs["input_ids"])), key=lambda row: len(batch.targets["owner"][row].unique()))
     owner = batch.targets["owner"][row]
     assert len(set(owner.tolist()) - {-1}) > 1

@@ -44,7 +44,12 @@ def test_a_blank_text_has_no_sentences(text: str) -> None:
     assert sentences(text) == []
 
 
-@given(st.text(st.sampled_from("aB7 .!?,;:\"'()\n\r\t。ü-")) | st.text())
+@pytest.mark.parametrize("space", ["\xa0", "\u202f", "\u3000", "\u2009", "\t"])
+def test_white_space_of_any_width_is_a_space(space: str) -> None:
+    assert sentences(f"That was Plan{space}B{space}. Then we left.") == ["That was Plan B .", "Then we left."]
+
+
+@given(st.text(st.sampled_from("aB7 \xa0.!?,;:\"'()\n\r\t。ü-")) | st.text())
 def test_nothing_but_white_space_is_lost(text: str) -> None:
     found = sentences(text)
     assert "".join("".join(found).split()) == "".join(text.split())
