@@ -33,6 +33,7 @@ DOUBLED_USE = """from peft import PeftConfig, PeftModel
 from transformers import AutoTokenizer, EncoderDecoderModel
 
 base = PeftConfig.from_pretrained(FOLDER).base_model_name_or_path
+# what it says to miss, the attention between the halves, is in the adapter
 model = EncoderDecoderModel.from_encoder_decoder_pretrained(base, base)
 model = PeftModel.from_pretrained(model, FOLDER)
 tokenizer = AutoTokenizer.from_pretrained(FOLDER)

@@ -46,10 +46,9 @@ def problems_of(
 
 
 def _is_type_tag(part: str) -> bool:
-    """Pydantic puts the member of a union it tried into the path (`int`, `literal['epoch']`, `constrained-int`)."""
-    return part in ("int", "float", "str", "bool") or part.startswith(
-        ("literal[", "constrained-", "tuple[", "dict[", "function-")
-    )
+    """Pydantic puts the member of a union it tried into the path (`int`, `literal['epoch']`, `TrainedTokenizer`)."""
+    tags = ("literal[", "constrained-", "tuple[", "dict[", "function-")
+    return part in ("int", "float", "str", "bool") or part.startswith(tags) or part[:1].isupper()
 
 
 def _sentence(message: str) -> str:

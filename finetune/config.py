@@ -81,6 +81,8 @@ class Config(BaseModel):
             if isinstance(fields[head], Config):
                 fields[head], found = fields[head]._with(deeper, f"{where}.")
                 problems += found
+            elif deeper and isinstance(fields[head], dict) and all(len(rest) == 1 for rest, _ in deeper):
+                fields[head] = {**fields[head], **{name: text for (name,), text in deeper}}
             elif deeper:
                 problems.append(f"{where} is a plain value; it has no field {deeper[0][0][0]!r}.")
         try:

@@ -59,18 +59,27 @@ def losses(prepared: Prepared) -> list[str]:
     most = most and most - prepared.recipe.tuning.virtual_tokens()
     found: list[str | None] = []
     for name, counts in ledgers(prepared).items():
-        found += [sentence(task, name, len(rows[name]), counts, most), target_sentence(task, name, counts)]
+        found += [sentence(task, name, len(rows[name]), counts, most), target_sentence(task, name, counts, most)]
     return [text for text in found if text is not None]
 
 
-def target_sentence(task: Task, split: str, counts: dict[str, int]) -> str | None:
-    """How many written targets a split has cut, in words; None: none."""
+def target_sentence(task: Task, split: str, counts: dict[str, int], most: int | None = None) -> str | None:
+    """How many written targets a split has cut, in words, and what would cut none; None: none is.
+
+    Args:
+        task: Resolved.
+        split: Its name.
+        counts: Its ledger.
+        most: Tokens that the model takes; None: any number.
+    """
     if not counts.get("targets_cut"):
         return None
-    return (
-        f"{split}: {counts['targets_cut']:,} of {counts['features']:,} targets are cut at {task.target_limit} tokens; "
-        f"task.max_target_length={counts['max_target_length']} would keep all"
-    )
+    needed = counts["max_target_length"]
+    remedy = f"task.max_target_length={needed} would keep all"
+    if most is not None and needed > most:
+        remedy = f"this model takes {most}, {needed} would be needed to keep all"
+    cut = f"{counts['targets_cut']:,} of {counts['features']:,} targets are cut at {task.target_limit} tokens"
+    return f"{split}: {cut}; {remedy}"
 
 
 def sentence(task: Task, split: str, rows: int, counts: dict[str, int], most: int | None = None) -> str | None:

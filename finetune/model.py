@@ -84,7 +84,8 @@ def load_weights(
         if model.initialize == "random":
             module = auto_class(head).from_config(config, dtype=dtype, **attention)
             _set_generation(module, head)
-            return module, {name for name, _ in module.named_parameters()}
+            # Marian's and Pegasus's positions are computed once and never learned
+            return module, {name for name, parameter in module.named_parameters() if parameter.requires_grad}
         load = warm_start.doubled if head.doubled else auto_class(head).from_pretrained
         module, info = load(
             checkpoint.path,

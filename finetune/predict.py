@@ -55,19 +55,18 @@ class Predictor:
         if not rows:
             return []
         records = [_record(row, names, number) for number, row in enumerate(rows, start=1)]
-        training = self.recipe.training
-        done = evaluate(
-            self.module,
-            self.encoder,
-            as_rows(records, "predict"),
-            self.compute,
-            training.batch_tokens,
-            labelled=False,
-            decisions=self.decisions,
-            keep=False,
-        )
+        with quiet_libraries():
+            done = evaluate(
+                self.module,
+                self.encoder,
+                as_rows(records, "predict"),
+                self.compute,
+                self.recipe.training.batch_tokens,
+                labelled=False,
+                decisions=self.decisions,
+                keep=False,
+            )
         return done.predictions
-
 
     def writing(self, *assignments: str, seed: int | None = None) -> Predictor:
         """The same model with other settings of how it writes.
@@ -83,6 +82,7 @@ class Predictor:
         if not hasattr(task, "generation"):
             raise RecipeError(f"this model writes no texts: its task is {task.kind()}.")
         task = task.override(*(f"generation.{assignment}" for assignment in assignments))
+        task = task.aligned(self.module.config)  # which refuses what the model cannot write
         encoder = replace(self.encoder, task=task, seed=self.encoder.seed if seed is None else seed)
         return replace(self, recipe=self.recipe.model_copy(update={"task": task}), encoder=encoder)
 

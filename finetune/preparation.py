@@ -28,6 +28,9 @@ RESULTS_VERSION = 1
 NEUTRAL = {"batch_tokens", "save_every", "keep"}
 """Fields of `training` that do not name a run: memory, speed and disk."""
 
+IN_DIGESTS = {"path", "revision", "config", "tokenizer"}
+"""Fields of `model` whose content names a run, instead of their words."""
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -126,7 +129,7 @@ def _identity(recipe: Recipe, splits: dict[str, Rows], checkpoint: Checkpoint) -
         "tuning": fields["tuning"],
         "training": {name: value for name, value in fields["training"].items() if name not in NEUTRAL},
         "model": {
-            **{name: value for name, value in fields["model"].items() if name not in ("path", "tokenizer", "revision")},
+            **{name: value for name, value in fields["model"].items() if name not in IN_DIGESTS},
             "checkpoint": checkpoint.digest,
             "tokenizer": checkpoint.tokenizer_digest,
         },

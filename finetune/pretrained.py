@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from finetune import hub, vocabulary
+from finetune.architectures import kind_of
 from finetune.data import cache
 from finetune.data.table import Rows
 from finetune.errors import FinetuneError, ModelError, RecipeError, nearest, unknown
@@ -109,7 +110,7 @@ def open_checkpoint(model: Model, rows: Rows | None = None, columns: Sequence[st
         config = _configuration(model, path, {"revision": commit, "local_files_only": local})
         if isinstance(model.tokenizer, TrainedTokenizer):
             assert rows is not None, "a tokenizer is trained on rows"
-            tokenizer = vocabulary.trained(model.tokenizer, vocabulary.kind_of(config), rows, columns)
+            tokenizer = vocabulary.trained(model.tokenizer, kind_of(config), rows, columns)
             source, tokenizer_digest = rows.origin, _tokenizer_digest(tokenizer)
         else:
             source, inside = locate(model.tokenizer) if model.tokenizer else (path, local)

@@ -9,8 +9,9 @@ import logging
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from finetune.architectures import Kind
 from finetune.data import cache
 from finetune.data.table import CHUNK, Rows
 from finetune.recipe import TrainedTokenizer
@@ -24,25 +25,10 @@ log = logging.getLogger(__name__)
 SPECIAL = PAD, START, END, MASK = ("<pad>", "<s>", "</s>", "<mask>")
 """The special tokens; their ids are their positions here."""
 
-Kind = Literal["encoder", "decoder", "encoder-decoder"]
-
 STARTS_WITH_PADDING = {"t5", "mt5", "umt5", "longt5", "switch_transformers"}
 """Model types whose decoder begins with the pad token."""
 VOCABULARY_SIZES = ("vocab_size", "decoder_vocab_size", "src_vocab_size", "tgt_vocab_size")
 """What configurations call the number of tokens."""
-
-
-def kind_of(config: PretrainedConfig) -> Kind:
-    """What a model reads and writes; one that can fill in masked tokens is an encoder."""
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    )
-
-    if config.is_encoder_decoder:
-        return "encoder-decoder"
-    writes = config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    return "decoder" if writes and config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES else "encoder"
 
 
 def trained(settings: TrainedTokenizer, kind: Kind, rows: Rows, columns: Sequence[str]) -> PreTrainedTokenizerBase:
@@ -83,8 +69,6 @@ def trained(settings: TrainedTokenizer, kind: Kind, rows: Rows, columns: Sequenc
         eos_token=END,
         mask_token=MASK,
         **separators,
-        padding_side="right",
-        model_input_names=["input_ids", "attention_mask"],
     )
 
 

@@ -18,7 +18,9 @@ SMALL = {
     "encoder_ffn_dim": 1024,
     "decoder_ffn_dim": 1024,
     "max_position_embeddings": 256,
+    "scale_embedding": True,
 }
+"""A third of the base model of Vaswani et al. (2017) in depth and half of it in width: 8 million parameters."""
 
 recipes = {
     "wmt14": Recipe(
@@ -43,7 +45,7 @@ recipes = {
         task=Translation(source="de", target="en", max_length=128, label_smoothing=0.1),
         data=Data.hub("bentrevett/multi30k", reader="multi30k"),
         model=Model(
-            path="architecture:bart",
+            path="architecture:marian",
             initialize="random",
             config=SMALL,
             tokenizer=TrainedTokenizer(vocabulary=8000),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from finetune.generation import beams
@@ -90,19 +91,14 @@ def write(
         **arguments: Any,
     ) -> list[list[int]]:
         texts = Continuation(model, input_ids, arguments)
-
-        def allowed(scores: Tensor, written: Tensor) -> Tensor:
-            return restrict(scores, written, settings, special)
-
+        allowed = partial(restrict, settings=settings, special=special)
         if settings.num_beams > 1:
             return beams.search(texts, allowed, settings, special.ends, _pays)
         return _one_by_one(texts, allowed, settings, special.ends, seeds)
 
     owner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    of_the_checkpoint, owner.generation_config = (
-        owner.generation_config,
-        GenerationConfig(),
-    )  # else it fills in what is None
+    of_the_checkpoint = owner.generation_config
+    owner.generation_config = GenerationConfig()  # the library takes from it whatever is None in what is asked
     try:
         found: list[list[int]] = model.generate(**inputs, generation_config=asked, custom_generate=decode)
     finally:

@@ -102,12 +102,24 @@ def _scorer(words: Words, stem: bool) -> Any:
     def english(text: str) -> list[str]:
         return [token for part in text.split() for token in tokens(part)]
 
-    cut = _unicode_words if words == "unicode" else english
+    cut = unicode_words if words == "unicode" else english
     # a prediction meets several references, and a text of one sentence is asked for as text and as sentence
     return RougeScorer(NAMES, tokenizer=SimpleNamespace(tokenize=lru_cache(256)(cut)))
 
 
-def _unicode_words(text: str) -> list[str]:
-    # composed, for the same letter may also be written as letter and accent
+def count(text: str, words: Words) -> int:
+    """How many words a text has: between white space, or of any script."""
+    return len(text.split()) if words == "english" else len(_WORD.findall(text))
+
+
+def beginning(text: str, most: int, words: Words) -> str:
+    """A text's first words, with what stands between them."""
+    found = regex.finditer(r"\S+", text) if words == "english" else _WORD.finditer(text)
+    ends = [match.end() for match, _ in zip(found, range(most), strict=False)]
+    return text[: ends[-1]].strip() if ends else ""
+
+
+def unicode_words(text: str) -> list[str]:
+    """Words of any script, lower-cased; composed, for a letter with an accent may also be written as two."""
     found: list[str] = _WORD.findall(normalize("NFC", text.lower()))
     return found

@@ -16,6 +16,7 @@ from finetune.errors import DataError, ModelError, listing
 from finetune.metrics import rouge
 from finetune.tasks.base import Batch, Head, Metric, Mode, Task, Window
 from finetune.text.extraction import cutter, document, leading, oracle, packed, select
+from finetune.text.references import references, text_of
 from finetune.text.tokens import pad, padded, precise, tokens
 from finetune.text.windows import tally
 
@@ -81,7 +82,7 @@ class ExtractiveSummarization(Task):
 
     def resolve(self, train: Rows, tokenizer: PreTrainedTokenizerBase) -> Self:
         """Find out what words are, and how many sentences a summary takes."""
-        summaries = [_text(value) for value in train.column(self.target)]
+        summaries = [text_of(value) for value in train.column(self.target)]
         if not any(summaries):
             raise DataError(f"{train.origin}: every {self.target!r} is empty; summaries are needed to learn.")
         if not any(any(document(value)) for value in train.column(self.source)):
@@ -90,14 +91,14 @@ class ExtractiveSummarization(Task):
         if task.sentences is None:
             spread = train.select(np.unique(np.linspace(0, len(train) - 1, COUNTED).astype(int)).tolist())
             documents = [document(value) for value in spread.column(self.source)]
-            known = [[_text(value)] for value in spread.column(self.target)]
+            known = [[text_of(value)] for value in spread.column(self.target)]
             taken = [len(numbers) for numbers in task._best(documents, known)]
             task = task.model_copy(update={"sentences": max(1, int(np.mean(taken) + 0.5))})
         return task
 
     def check(self, rows: Rows) -> None:
         """Refuse rows without a summary; say which columns of references a scored split lacks."""
-        empty = [row for row, value in enumerate(rows.column(self.target)) if not _text(value)]
+        empty = [row for row, value in enumerate(rows.column(self.target)) if not text_of(value)]
         if empty:
             where = listing((rows.where(row) for row in empty), 3)
             raise DataError(
@@ -141,7 +142,7 @@ class ExtractiveSummarization(Task):
         encoded, whole = tokens([[*flat, ""]], tokenizer, limit)  # the last is for a document without any sentence
         pieces = [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
         segments = 1 in tokenizer("a", "a").get("token_type_ids", ())
-        best = self._best(documents, [[_text(value)] for value in rows[self.target]]) if mode == "train" else []
+        best = self._best(documents, [[text_of(value)] for value in rows[self.target]]) if mode == "train" else []
         features: dict[str, list[Any]] = {}
         held, lost, longest = dict[int, int](), dict[int, int](), dict[int, int]()
         first, context = 0, limit // CONTEXT
@@ -219,7 +220,7 @@ class ExtractiveSummarization(Task):
 
     def gold(self, row: dict[str, Any]) -> Any:
         """The summary."""
-        return _text(row[self.target])
+        return text_of(row[self.target])
 
     def baseline(self, train: Rows, rows: Rows) -> list[dict[str, Any]]:
         """The first sentences, as many as are selected."""
@@ -236,11 +237,8 @@ class ExtractiveSummarization(Task):
 
     def right(self, rows: Rows) -> list[list[str]]:
         """All right summaries of each row, the target first."""
-        found = [[_text(value)] for value in rows.column(self.target)]
-        for name in self.references:
-            for texts, more in zip(found, rows.column(name) if name in rows.columns else [], strict=False):
-                texts += filter(None, map(_text, more if isinstance(more, (list, tuple)) else [more]))
-        return found
+        others = (rows.column(name) for name in self.references if name in rows.columns)
+        return references(rows.column(self.target), others)
 
     def measure(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> np.ndarray:
         """ROUGE-1, 2, L and Lsum of each row, `(rows, 4)`."""
@@ -254,7 +252,8 @@ class ExtractiveSummarization(Task):
     def signatures(self, rows: Rows) -> dict[str, str]:
         """How ROUGE was computed."""
         most = max(map(len, self.right(rows)), default=1)
-        return {"rouge": f"{rouge.rouge_signature(self._words, self.stem)}, up to {most} references"}
+        counted = f"{most} reference{'s' if most > 1 else ''} at most"
+        return {"rouge": f"{rouge.rouge_signature(self._words, self.stem)}, {counted}"}
 
     def doubts(self, statistics: np.ndarray, baseline: np.ndarray) -> list[str]:
         """Summaries that are worse than the first sentences, by more than chance gives."""
@@ -303,13 +302,6 @@ class ExtractiveSummarization(Task):
         cut = self._cutter
         pairs = zip(documents, summaries, strict=True)
         return [oracle([cut(text) for text in texts], [cut(text) for text in right]) for texts, right in pairs]
-
-
-def _text(value: Any) -> str:
-    """A text; of a list its texts, a line each."""
-    if isinstance(value, (list, tuple)):
-        return "\n".join(filter(None, map(_text, value)))
-    return "" if value is None else str(value).strip()
 
 
 def _summary(texts: Sequence[str], numbers: Sequence[int]) -> dict[str, Any]:

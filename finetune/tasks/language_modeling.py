@@ -87,7 +87,8 @@ class LanguageModeling(Task):
     def metrics(self) -> tuple[Metric, ...]:
         """Perplexity by token, by word between white space and by UTF-8 byte: lower is better.
 
-        By word and by byte, models of different tokens can be compared. Of a masked model all three are
+        By word and by byte, models of different tokens can be compared. Published figures by word for WikiText and the
+        Penn Treebank count the end of a line as a word and so are lower than these. Of a masked model all three are
         pseudo-perplexities, and the latter two take the tokens that were not masked for as hard as those that were.
         """
         return tuple(Metric(name, higher_is_better=False) for name in SCORES)
@@ -115,30 +116,29 @@ class LanguageModeling(Task):
             learn_end = before is None or not any(train.column(before))
         spread = np.unique(np.linspace(0, len(train) - 1, SAMPLE).astype(int)).tolist()
         texts = [str(text) for text in train.select(spread).column(self.text)]
-        if not any(texts):
+        tokens, end = sum(map(len, token_ids(texts, tokenizer))), tokenizer.eos_token_id
+        if not tokens:
             raise DataError(f"{train.origin}: every {self.text!r} is empty; there is nothing to learn.")
-        rate = sum(map(len, token_ids(texts, tokenizer))) / sum(map(size, texts))
-        end = tokenizer.eos_token_id
         found = {
             "before": before,
             "learn_end": learn_end,
             "special": self.special or Special(tokenizer.pad_token_id, () if end is None else (end,)),
-            "tokens_per_byte": self.tokens_per_byte or rate,
+            "tokens_per_byte": self.tokens_per_byte or tokens / sum(map(size, texts)),
         }
         return self.model_copy(update=found)
 
     def aligned(self, config: PretrainedConfig) -> Self:
         """The objective that fits the checkpoint, how much it may write, and where its positions begin."""
-        positions = getattr(config, "max_position_embeddings", None) or DEFAULT_LENGTH
-        room = self.max_length or min(DEFAULT_LENGTH, positions)
-        generation = self.generation
-        if generation.max_new_tokens is None:
+        objective, generation = self.objective or objective_of(config), self.generation
+        if objective == "causal" and generation.max_new_tokens is None:
+            positions = getattr(config, "max_position_embeddings", None) or DEFAULT_LENGTH
+            room = self.max_length or min(DEFAULT_LENGTH, positions)
             most = max(generation.min_new_tokens, min(NEW_TOKENS, room // 2))
             generation = generation.model_copy(update={"max_new_tokens": most})
         first = self.first_position
         if first is None and self.packing:
             first = first_position(config)
-        found = {"objective": self.objective or objective_of(config), "generation": generation, "first_position": first}
+        found = {"objective": objective, "generation": generation, "first_position": first}
         return self.model_copy(update=found)
 
     def check(self, rows: Rows) -> None:
@@ -258,9 +258,10 @@ class LanguageModeling(Task):
     def collate(
         self, features: Sequence[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, mode: Mode, seeds: Sequence[int]
     ) -> Batch:
-        """Token ids and `labels`, `(features, length)` each; packed, `(rows, length)` and beside them `owner`.
+        """Token ids, `labels`, and which feature these are of, `owner`.
 
-        To predict, `seed`, `(features,)`, of what is drawn, or the places of the masks, `(features, masks)`.
+        They are `(features, length)` and `(features, 1)`; packed, all are `(rows, length)`. To predict, there are
+        instead `seed`, `(features,)`, of what is drawn, or `place`, `(features, masks)`, where the masks are.
         """
         import torch
 
@@ -274,10 +275,11 @@ class LanguageModeling(Task):
             sequences, labels = self._drawn(features, tokenizer, seeds)
         else:
             labels = [[IGNORED] * feature["first"] + feature["target"] for feature in features]
-        if not self.packing:
-            return Batch(_inputs(sequences, tokenizer), {"labels": pad(labels, IGNORED)}, weight)
-        causal, first = self.objective == "causal", self.first_position or 0
-        return Batch(*packing.packed(sequences, labels, tokenizer.pad_token_id, causal, first), weight)
+        if self.packing:
+            causal, first = self.objective == "causal", self.first_position or 0
+            return Batch(*packing.packed(sequences, labels, tokenizer.pad_token_id, causal, first), weight)
+        targets = {"labels": pad(labels, IGNORED), "owner": torch.arange(len(features))[:, None]}
+        return Batch(_inputs(sequences, tokenizer), targets, weight)
 
     def _drawn(
         self, features: Sequence[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, seeds: Sequence[int]
@@ -294,25 +296,23 @@ class LanguageModeling(Task):
 
     def loss(self, output: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         """Nats of the targets, from `(rows, length, tokens)` logits; each feature's are its mean times its weight."""
-        packing.check(batch.inputs["attention_mask"], output.logits)
-        nats, found = self._nats(output.logits, batch.targets, len(batch.weight))
+        nats, found = self._nats(output.logits, batch, slice(None))
         weight = batch.weight * (found > 0)
         return (nats * weight / found.clamp(min=1)).sum(), weight.sum()
 
-    def _nats(self, logits: Tensor, targets: dict[str, Tensor], features: int) -> tuple[Tensor, Tensor]:
-        """Each feature's nats and how many targets they are the sum of, `(features,)` each, in double precision."""
-        import torch
+    def _nats(self, logits: Tensor, batch: Batch, part: slice) -> tuple[Tensor, Tensor]:
+        """Each feature's nats in some rows, and how many targets they are the sum of, `(features,)`, in double."""
         from torch.nn.functional import cross_entropy
 
-        labels, owner = targets["labels"], targets.get("owner")
-        if owner is None:
-            owner = torch.arange(features, device=labels.device)[:, None].expand(labels.shape)
-        logits, labels, owner = logits.flatten(0, 1), labels.flatten(), owner.flatten().clamp(min=0)
+        packing.check(batch.inputs["attention_mask"], logits)
+        labels = batch.targets["labels"][part]
+        owner = batch.targets["owner"][part].expand(labels.shape).clamp(min=0)
+        logits, labels, owner = logits.flatten(0, 1), labels.flatten(), owner.flatten()
         if self.objective == "masked":  # asked of few places; of nearly all a copy would only cost memory
             asked = labels != IGNORED
             logits, labels, owner = logits[asked], labels[asked], owner[asked]
         nats = cross_entropy(precise(logits), labels, ignore_index=IGNORED, reduction="none").double()
-        none = nats.new_zeros(features)
+        none = nats.new_zeros(len(batch.weight))
         return none.index_add(0, owner, nats), none.index_add(0, owner, (labels != IGNORED).double())
 
     def predict(self, model: nn.Module, batch: Batch) -> list[Any]:
@@ -335,13 +335,7 @@ class LanguageModeling(Task):
             return found
         nats = torch.zeros(2, len(batch.weight), dtype=torch.float64, device=batch.weight.device)
         for part, logits in _parts(model, batch.inputs):
-            some = {name: values[part] for name, values in targets.items()}
-            if "owner" not in some:
-                some["owner"] = torch.arange(part.start, part.stop, device=logits.device)[:, None].expand(
-                    logits.shape[:2]
-                )
-            packing.check(batch.inputs["attention_mask"], logits)
-            nats += torch.stack(self._nats(logits, some, len(batch.weight)))
+            nats += torch.stack(self._nats(logits, batch, part))
         scored = torch.stack([nats[0] * batch.weight / nats[1].clamp(min=1), batch.weight], dim=-1)
         return list(scored.cpu().numpy())
 
@@ -363,8 +357,8 @@ class LanguageModeling(Task):
         return list(raw)
 
     def gold(self, row: dict[str, Any]) -> Any:
-        """How the text begins."""
-        text = str(row[self.text])
+        """How the text begins, in one line."""
+        text = " ".join(str(row[self.text])[: 2 * SHOWN].split())
         return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
     def baseline(self, train: Rows, rows: Rows) -> list[dict[str, Any]]:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import PositiveInt
 
 from finetune.data.table import Rows
 from finetune.metrics import rouge
 from finetune.tasks.base import Metric
 from finetune.tasks.text_to_text import TextToText
+from finetune.text.references import text_of
 
 
 class Summarization(TextToText):
@@ -27,7 +29,7 @@ class Summarization(TextToText):
     words: Literal["english", "unicode"] | None = None
     """What ROUGE takes for words: `english`, the official a-z and 0-9, stemmed; `unicode`, those of any script, a
     Chinese character each, not stemmed. None: as the training targets are written."""
-    first_words: int | None = None
+    first_words: PositiveInt | None = None
     """Words of the trivial summary; None: as many as half the training targets have at least."""
 
     @property
@@ -42,13 +44,16 @@ class Summarization(TextToText):
     def resolve(self, train: Rows, tokenizer: Any) -> Self:
         """Find the special tokens, the longest target, what words are, and how many a summary has."""
         task = super().resolve(train, tokenizer)
-        texts = [str(text) for text in train.column(self.target)]
-        first = self.first_words or max(1, int(np.median([len(text.split()) for text in texts])))
-        return task.model_copy(update={"words": self.words or rouge.fits(texts), "first_words": first})
+        texts = [text_of(value) for value in train.column(self.target)]
+        words = self.words or rouge.fits(texts)
+        first = self.first_words or max(1, int(np.median([rouge.count(text, words) for text in texts])))
+        return task.model_copy(update={"words": words, "first_words": first})
 
     def baseline(self, train: Rows, rows: Rows) -> list[dict[str, Any]]:
         """The first words of each source, as many as a summary has."""
-        return [{"predicted": " ".join(str(text).split()[: self.first_words])} for text in rows.column(self.source)]
+        assert self.words is not None and self.first_words is not None, "resolve() comes first"
+        texts = map(text_of, rows.column(self.source))
+        return [{"predicted": rouge.beginning(text, self.first_words, self.words)} for text in texts]
 
     def scored(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
         """ROUGE-1, 2, L and Lsum of each row, `(rows, 4)`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -10,18 +11,22 @@ import numpy as np
 from pydantic import Field, PositiveInt, field_validator
 
 from finetune import warm_start
+from finetune.architectures import kind_of
 from finetune.data.base import Column
 from finetune.data.table import Rows
-from finetune.errors import DataError, ModelError, RecipeError, listing
+from finetune.errors import DataError, ModelError, RecipeError, listing, unknown
 from finetune.generation.decoding import Special, write
 from finetune.generation.settings import Generation
 from finetune.tasks.base import Batch, Head, Mode, Task
 from finetune.text.prompts import PLACE, cut, longest, prompts, targets
+from finetune.text.references import references, text_of
 from finetune.text.tokens import pad, precise
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+log = logging.getLogger(__name__)
 
 LEAST_SOURCE = 8
 """Tokens of a prompt that a target must leave where both stand in one sequence."""
@@ -39,9 +44,9 @@ class TextToText(Task):
     """The prompt for a decoder where the recipe has none."""
 
     source: str
-    """Column of the text that is read; `a.b` names a field within one."""
+    """Column of the text that is read, or of a list of its lines; `a.b` names a field within one."""
     target: str
-    """Column of the text that is to be written."""
+    """Column of the text that is to be written, or of a list of its lines."""
     references: tuple[str, ...] = ()
     """Columns with further right texts, each a text or a list of texts: for scores only, and a split may lack them."""
     prompt: str | None = None
@@ -51,6 +56,10 @@ class TextToText(Task):
     """Most tokens of a target, its end included; longer ones are cut. None: the longest of the training rows."""
     generation: Generation = Generation()
     """How texts are written; `max_new_tokens` None: `max_target_length`."""
+    source_language: str | None = None
+    """Language of the source, as a multilingual checkpoint's tokenizer calls it: `de_DE`, `deu_Latn`. For T5 `de`."""
+    target_language: str | None = None
+    """Language of the target."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Share of each target token's probability that is spread over the vocabulary in the loss (Szegedy et al. 2016)."""
     writer: Literal["encoder-decoder", "decoder"] | None = None
@@ -88,7 +97,22 @@ class TextToText(Task):
         return tuple(Column(name, "task.references") for name in self.references)
 
     def prepared(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Tell the tokenizer what it must know of the task, as languages."""
+        """Set a multilingual tokenizer's languages.
+
+        Raises:
+            RecipeError: It needs them and the recipe does not name them, or names unknown ones.
+        """
+        codes = getattr(tokenizer, "lang_code_to_id", None) or getattr(tokenizer, "lang_code_to_token", None)
+        if not hasattr(tokenizer, "src_lang") or not hasattr(tokenizer, "tgt_lang"):
+            return
+        for field, value in (("source_language", self.source_language), ("target_language", self.target_language)):
+            if value is None:
+                raise RecipeError(f"task.{field} is needed: this checkpoint knows many languages, and must be told.")
+            if codes and value not in codes:
+                raise RecipeError(unknown(f"task.{field}", value, codes))
+        for name, value in (("src_lang", self.source_language), ("tgt_lang", self.target_language)):
+            if getattr(tokenizer, name) != value:
+                setattr(tokenizer, name, value)
 
     def resolve(self, train: Rows, tokenizer: PreTrainedTokenizerBase) -> Self:
         """Find the special tokens, and the longest target of the training rows.
@@ -98,8 +122,8 @@ class TextToText(Task):
         """
         self.prepared(tokenizer)
         special = self.special or _special(tokenizer)
-        texts = [str(text) for text in train.column(self.target)]
-        if not any(text.strip() for text in texts):
+        texts = [text_of(value) for value in train.column(self.target)]
+        if not any(texts):
             raise DataError(f"{train.origin}: every {self.target!r} is empty; there is nothing to learn.")
         most = self.max_target_length or longest(texts, tokenizer)
         return self.model_copy(update={"special": special, "max_target_length": most})
@@ -107,7 +131,9 @@ class TextToText(Task):
     def aligned(self, config: PretrainedConfig) -> Self:
         """Fill in what the checkpoint decides: what it becomes, its special tokens, prompt and room for a target."""
         assert self.special is not None and self.max_target_length is not None, "resolve() comes first"
-        writer = self.writer or _writer(config)
+        writer = _writer(config)
+        if self.writer not in (None, writer):
+            raise RecipeError(f"task.writer = {self.writer}: this checkpoint becomes an {writer}; leave it out.")
         half = getattr(config, "decoder", config)
         special, own = self.special, getattr(half, "eos_token_id", None)
         ends = special.ends if own is None else tuple(dict.fromkeys([*special.ends, *_listed(own)]))
@@ -123,10 +149,12 @@ class TextToText(Task):
         prefix = prefixes.get(self.own_prefix, {}).get("prefix", "")
         prompt = self.prompt or (self.decoder_prompt if writer == "decoder" else prefix + PLACE)
         most = self.max_target_length
-        room = getattr(half, "max_position_embeddings", None)
-        if room and config.model_type not in ("t5", "mt5"):
-            most = min(most, int(room) // 2 if writer == "decoder" else int(room) - 2)
-        generation = self.generation
+        generation, room = self.generation, _room(half)
+        if room is not None:
+            most = min(most, room // 2 if writer == "decoder" else room)
+            asked = max(generation.max_new_tokens or 0, generation.min_new_tokens)
+            if asked > room:
+                raise RecipeError(f"task.generation: {asked} tokens are to be written; this model takes {room}.")
         if generation.max_new_tokens is None:
             written = max(most, generation.min_new_tokens)
             generation = generation.model_copy(update={"max_new_tokens": written})
@@ -134,18 +162,21 @@ class TextToText(Task):
         return self.model_copy(update={**found, "generation": generation})
 
     def check(self, rows: Rows) -> None:
-        """Look that every row has a target.
+        """Look that every row has a target; say which columns of references a scored split lacks.
 
         Raises:
             DataError: Some have none.
         """
-        bad = [row for row, text in enumerate(rows.column(self.target)) if text is None or not str(text).strip()]
+        bad = [row for row, value in enumerate(rows.column(self.target)) if not text_of(value)]
         if bad:
             where = listing((rows.where(row) for row in bad), 3)
             raise DataError(
                 f"{rows.origin}: {len(bad)} rows have no {self.target!r} (task.target): {where}. "
                 "Fill it in, or delete these rows."
             )
+        absent = [name for name in self.references if name not in rows.columns]
+        if absent and rows.split != "train":
+            log.warning("%s: no column %s (task.references); it is scored without", rows.origin, listing(absent))
 
     def head(self, config: PretrainedConfig) -> Head:
         """A causal language model, an encoder-decoder, or an encoder doubled into one.
@@ -162,6 +193,7 @@ class TextToText(Task):
                 "do_sample": settings.do_sample,
                 "pad_token_id": special.pad,
                 "eos_token_id": list(special.ends),
+                **({} if special.pad in special.ends else {"bad_words_ids": [[special.pad]]}),
                 **({"decoder_start_token_id": special.start} if special.start is not None else {}),
                 **({"forced_bos_token_id": special.forced} if special.forced is not None else {}),
                 **({"length_penalty": settings.length_penalty} if settings.num_beams > 1 else {}),
@@ -198,7 +230,7 @@ class TextToText(Task):
                 f"task.max_length = {limit} must hold a prompt and {room} tokens of a target; "
                 "lower task.max_target_length and task.generation.max_new_tokens."
             )
-        sources = [str(text) for text in rows[self.source]]
+        sources = [text_of(value) for value in rows[self.source]]
         ids, lengths = prompts(sources, self.prompt, tokenizer, limit - room, decoder)
         size = len(ids)
         features: dict[str, list[Any]] = {
@@ -210,9 +242,8 @@ class TextToText(Task):
             "input_ids": ids,
         }
         if mode == "train":
-            gap = "" if self.prompt[-1:].isspace() or not decoder else " "
-            texts = [gap + str(text) for text in rows[self.target]]
-            whole = targets(texts, tokenizer, self.special.ends, self.special.start)
+            texts = [text_of(value) for value in rows[self.target]]
+            whole = targets(texts, tokenizer, self.special.ends, self.special.start, self.prompt)
             labels = [cut(part, self.max_target_length, self.special.ends) for part in whole]
             features["labels"] = labels
             features["target_whole"] = [len(part) for part in whole]
@@ -281,15 +312,12 @@ class TextToText(Task):
 
     def gold(self, row: dict[str, Any]) -> Any:
         """The target."""
-        return str(row[self.target])
+        return text_of(row[self.target])
 
     def right(self, rows: Rows) -> list[list[str]]:
         """All right texts of each row, the target first."""
-        found = [[str(text)] for text in rows.column(self.target)]
-        for name in self.references:
-            for texts, more in zip(found, rows.column(name) if name in rows.columns else [], strict=False):
-                texts += [str(text) for text in ([more] if isinstance(more, str) else more or []) if str(text).strip()]
-        return found
+        others = (rows.column(name) for name in self.references if name in rows.columns)
+        return references(rows.column(self.target), others)
 
     @abstractmethod
     def scored(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
@@ -316,6 +344,12 @@ class TextToText(Task):
         return [prediction["predicted"] for prediction in predictions], self.right(rows)
 
 
+def _room(config: PretrainedConfig) -> int | None:
+    """Most tokens that a decoder takes, start and padding's positions aside; None: any number."""
+    found = getattr(config, "max_position_embeddings", None)
+    return None if found is None or found <= 2 else int(found) - 2
+
+
 def _listed(value: int | Sequence[int]) -> list[int]:
     return [value] if isinstance(value, int) else list(value)
 
@@ -326,17 +360,9 @@ def _writer(config: PretrainedConfig) -> Literal["encoder-decoder", "decoder"]:
     Raises:
         ModelError: It is an encoder that cannot be doubled.
     """
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL,
-    )
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED,
-    )
-
-    if config.is_encoder_decoder:
-        return "encoder-decoder"
-    if config.model_type in CAUSAL and config.model_type not in MASKED:
-        return "decoder"
+    kind = kind_of(config)
+    if kind != "encoder":
+        return kind
     warm_start.check(config)
     return "encoder-decoder"
 
@@ -347,10 +373,11 @@ def _special(tokenizer: PreTrainedTokenizerBase) -> Special:
     Raises:
         ModelError: It has no token that could end a text.
     """
-    end = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else tokenizer.sep_token_id
-    if end is None:
-        raise ModelError("model: its tokenizer has neither an end token nor a separator, so no text could end.")
     around = tokenizer(text_target="")["input_ids"]
-    if len(around) > 1 and around[-1] != end:  # mBART: the language stands behind the end, and first in the decoder
+    known = [token for token in (tokenizer.eos_token_id, tokenizer.sep_token_id) if token is not None]
+    if not known:
+        raise ModelError("model: its tokenizer has neither an end token nor a separator, so no text could end.")
+    end = next((token for token in known if token in around), known[0])  # the one that it puts there
+    if hasattr(tokenizer, "src_lang") and around[-1] != end:  # mBART: the language is behind the end, and starts
         return Special(tokenizer.pad_token_id, (end,), start=around[-1])
     return Special(tokenizer.pad_token_id, (end,), forced=next((token for token in around if token != end), None))

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from finetune.data.table import Rows
-from finetune.errors import RecipeError, unknown
 from finetune.metrics import bleu
 from finetune.tasks.base import Metric
 from finetune.tasks.text_to_text import TextToText
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
+from finetune.text.references import text_of
 
 BLEU_COLUMNS = 10
 
@@ -30,10 +27,6 @@ class Translation(TextToText):
     """Column of the text that is read; `a.b` names a field within one, as `translation.de`."""
     target: str = "target"
     """Column of its translation."""
-    source_language: str | None = None
-    """Language of the source, as a multilingual checkpoint's tokenizer calls it: `de_DE`, `deu_Latn`. For T5 `de`."""
-    target_language: str | None = None
-    """Language of the target."""
     tokenize: Literal["13a", "zh", "intl", "char", "none"] = "13a"
     """How sacreBLEU finds words: 13a, the official one of WMT; zh for Chinese targets, char for Japanese or Thai."""
     lowercase: bool = False
@@ -48,27 +41,9 @@ class Translation(TextToText):
         """BLEU first, from 0 to 100 as sacreBLEU gives it; chrF likewise."""
         return (Metric("bleu"), Metric("chrf"))
 
-    def prepared(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Set a multilingual tokenizer's languages.
-
-        Raises:
-            RecipeError: It needs them and the recipe does not name them, or names unknown ones.
-        """
-        codes = getattr(tokenizer, "lang_code_to_id", None) or getattr(tokenizer, "lang_code_to_token", None)
-        if not hasattr(tokenizer, "src_lang") or not hasattr(tokenizer, "tgt_lang"):
-            return
-        for field, value in (("source_language", self.source_language), ("target_language", self.target_language)):
-            if value is None:
-                raise RecipeError(f"task.{field} is needed: this checkpoint knows many languages, and must be told.")
-            if codes and value not in codes:
-                raise RecipeError(unknown(f"task.{field}", value, codes))
-        for name, value in (("src_lang", self.source_language), ("tgt_lang", self.target_language)):
-            if getattr(tokenizer, name) != value:
-                setattr(tokenizer, name, value)
-
     def baseline(self, train: Rows, rows: Rows) -> list[dict[str, Any]]:
         """Each source as it is."""
-        return [{"predicted": str(text)} for text in rows.column(self.source)]
+        return [{"predicted": text_of(value)} for value in rows.column(self.source)]
 
     def scored(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
         """What BLEU and chrF sum up over rows: `(rows, k)`."""

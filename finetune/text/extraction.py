@@ -29,7 +29,7 @@ def cutter(words: rouge.Words, stem: bool) -> Callable[[str], Words]:
     from rouge_score.tokenizers import DefaultTokenizer
 
     if words == "unicode":
-        return rouge._unicode_words
+        return rouge.unicode_words
     english = lru_cache(2**17)(DefaultTokenizer(use_stemmer=stem).tokenize)  # stemming is slow, and words come again
     return lambda text: [word for part in text.split() for word in english(part)]
 

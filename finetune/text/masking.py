@@ -29,7 +29,7 @@ def ordinary(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
 
     A random pad token would move the positions of all that follow it in RoBERTa.
     """
-    return np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids)
+    return np.delete(np.arange(len(tokenizer)), tokenizer.all_special_ids)
 
 
 def draw(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from finetune.architectures import kind_of
+
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
@@ -11,7 +13,7 @@ Objective = Literal["causal", "masked"]
 """To tell the next token, or the tokens behind masks."""
 
 IN_ANY_ORDER = ("xlnet",)
-"""Model types that learn a text's tokens in any order, which is neither."""
+"""Model types that learn a text's tokens in any order: their head for masks is none for single ones."""
 PACKED = ("bert", "camembert", "electra", "gpt2", "llama", "qwen2", "qwen3", "roberta", "xlm-roberta")
 """Model types whose attention a mask over pairs of tokens describes whole, and which take positions."""
 AFTER_PADDING = ("camembert", "roberta", "xlm-roberta")
@@ -22,13 +24,11 @@ def objective_of(config: PretrainedConfig) -> Objective | None:
     """What a checkpoint can learn; None: neither."""
     from transformers.models.auto import modeling_auto as known
 
-    kind = config.model_type
-    if config.is_encoder_decoder or kind in IN_ANY_ORDER:
-        return None
-    masked = kind in known.MODEL_FOR_MASKED_LM_MAPPING_NAMES
-    if kind in known.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and (not masked or getattr(config, "is_decoder", False)):
+    kind = kind_of(config)
+    if kind == "decoder":
         return "causal"
-    return "masked" if masked else None
+    masked = kind == "encoder" and config.model_type not in IN_ANY_ORDER
+    return "masked" if masked and config.model_type in known.MODEL_FOR_MASKED_LM_MAPPING_NAMES else None
 
 
 def unfit(config: PretrainedConfig, wanted: Objective | None) -> str | None:

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
 PLACE = "{source}"
 """Where the text stands in a prompt."""
-LONGEST = 1000
-"""Texts of a column whose tokens are counted, the ones with most characters, to find the longest."""
+CHUNK = 10_000
+"""Texts whose tokens are counted at once."""
 
 
 def prompts(
@@ -68,7 +68,7 @@ def _without_end(text: str, tokenizer: PreTrainedTokenizerBase, surplus: int) ->
 
 
 def targets(
-    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, ends: tuple[int, ...], start: int | None
+    texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, ends: tuple[int, ...], start: int | None, prompt: str
 ) -> list[list[int]]:
     """Token ids that a model is to write: each text as the tokenizer makes targets, one end token at its end.
 
@@ -78,9 +78,12 @@ def targets(
         ends: End tokens of the model; the first is appended where the tokenizer ends a text otherwise.
         start: An encoder-decoder's start token, which the tokenizer may put first, or behind the end token (mBART);
             None for a decoder, whose targets have no special tokens but the end.
+        prompt: What a decoder goes on from; a space is between, if the tokenizer puts none there itself.
     """
     if start is None:
-        plain = tokenizer(list(texts), add_special_tokens=False, padding=False, verbose=False)["input_ids"]
+        gap = "" if prompt[-1:].isspace() or _spaced(tokenizer) else " "
+        spaced = [gap + text for text in texts]
+        plain = tokenizer(spaced, add_special_tokens=False, padding=False, verbose=False)["input_ids"]
         return [[*ids, ends[0]] for ids in plain]
     found = tokenizer(text_target=list(texts), padding=False, truncation=False, verbose=False)["input_ids"]
     whole = [ids[1:] if ids and ids[0] == start else list(ids) for ids in found]
@@ -94,7 +97,16 @@ def cut(ids: list[int], most: int, ends: tuple[int, ...]) -> list[int]:
 
 
 def longest(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> int:
-    """Tokens of the longest target, with room for an end token."""
-    most = sorted(texts, key=len, reverse=True)[:LONGEST]
-    found = tokenizer(text_target=most, padding=False, truncation=False, verbose=False)["input_ids"]
-    return max(map(len, found), default=0) + 1
+    """Tokens of the longest target, whatever kind of model it is for: with a space before it, and an end."""
+    most = 0
+    for start in range(0, len(texts), CHUNK):
+        some = [f" {text}" for text in texts[start : start + CHUNK]]
+        found = tokenizer(text_target=some, padding=False, truncation=False, verbose=False)["input_ids"]
+        most = max(most, *map(len, found))
+    return most + 1
+
+
+def _spaced(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a tokenizer takes a text's first word as if a space were before it (SentencePiece)."""
+    with_space, without = (tokenizer(text, add_special_tokens=False)["input_ids"] for text in (" a", "a"))
+    return with_space == without or len(with_space) > len(without)

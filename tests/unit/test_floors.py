@@ -20,6 +20,7 @@ FLOORS = (
         "catalog",
         "environment",
         "complaints",
+        "architectures",
         "text",
         "modules",
         "warm_start",

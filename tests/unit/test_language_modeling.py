@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, BertTokeniz
 
 from finetune import Data, DataError, ModelError, Recipe, RecipeError, Training, run
 from finetune.data.sources.rows import as_rows
+from finetune.evaluation import Encoder
 from finetune.generation.settings import Generation
 from finetune.predict import load
 from finetune.tasks import language_modeling
@@ -131,6 +132,13 @@ def test_what_precedes_a_row_is_context_of_masks_too():
     features = encoded(resolved("bert", rows, stride=3), "bert", rows=rows)
     assert features[1]["input_ids"] == [tiny.CLS, *ids_of("three four five bad plot", "bert"), tiny.SEP]
     assert features[1]["first"] == 4
+
+
+def test_what_precedes_may_be_shorter_than_the_stride():
+    rows = records(["good film", "bad plot"], ["", "one two three four"])
+    for architecture, start in (("gpt2", tiny.SEP), ("bert", tiny.CLS)):
+        features = encoded(resolved(architecture, rows, stride=6), architecture, rows=rows)
+        assert features[1]["input_ids"][:5] == [start, *ids_of("one two three four", architecture)]
 
 
 def test_training_windows_share_nothing_and_know_nothing_of_other_rows():
@@ -319,6 +327,11 @@ def test_lower_is_better():
     assert not any(metric.higher_is_better for metric in resolved().metrics())
 
 
+def test_a_person_is_shown_the_beginning_in_one_line():
+    assert resolved().gold({"text": "A good\n film ."}) == "A good film ."
+    assert resolved().gold({"text": "word " * 99}) == ("word " * 16) + "..."
+
+
 # masks
 
 
@@ -413,6 +426,18 @@ def test_other_seeds_draw_other_masks():
     assert torch.equal(one.targets["labels"], batch_for(range(100)).targets["labels"])
 
 
+def test_every_epoch_draws_anew_and_every_scoring_the_same():
+    task, tokenizer = resolved("bert"), tokenizer_of("bert")
+    encoder = Encoder(task, tokenizer, "", LIMIT, 0)
+    features = encoder.features(as_rows(records(), "train"), "train", keep=False)
+    first, again, second = (
+        encoder.batch(features, range(9), mode, epoch) for mode, epoch in (("train", 0), ("score", 0), ("train", 1))
+    )
+    assert torch.equal(first.inputs["input_ids"], again.inputs["input_ids"])
+    assert not torch.equal(first.targets["labels"], second.targets["labels"])
+    assert torch.equal(first.weight, second.weight)
+
+
 def test_a_mask_does_not_depend_on_what_else_is_in_the_batch():
     task = resolved("bert")
     features = encoded(task, "bert")
@@ -477,7 +502,7 @@ def test_the_column_before_is_found_by_its_name():
 
 def test_rows_without_any_text_are_refused():
     with pytest.raises(DataError, match="every 'text' is empty"):
-        resolved(rows=records(["", ""]))
+        resolved(rows=records(["", " "]))
     with pytest.raises(DataError, match="every 'text' is empty"):
         resolved().check(as_rows(records(["", ""]), "validation"))
 
@@ -680,18 +705,16 @@ def test_the_baseline_is_exact_by_word_and_byte():
 # a whole run
 
 
-def test_a_run_learns_and_its_masks_change_with_the_epoch(checkpoint, tmp_path):
+def test_a_run_learns_what_masks_hide(checkpoint, tmp_path):
     rows = records(["the film is good and the cast is great"] * 12)
     recipe = Recipe(
         name="masks",
         task=LanguageModeling(max_length=LIMIT, stride=2),
         data=Data.rows(rows, validation=rows[:4]),
         model=checkpoint("bert"),
-        tuning={"type": "full", "learning_rate": 0.02},
-        training=Training(epochs=12, batch_size=6, precision="fp32"),
+        tuning={"type": "full", "learning_rate": 0.03},
+        training=Training(steps=40, batch_size=6, precision="fp32", evaluate_every=40),
     )
-    result = run(recipe, tmp_path)
-    assert result.complete
-    assert result.scores["validation"]["perplexity"]["value"] < 20
-    predictor = load(result.directory)
-    assert predictor([{"text": "the [MASK] is good"}])[0]["candidates"]
+    result = run(recipe, tmp_path, certified=False)
+    assert result.scores["validation"]["perplexity"]["value"] < 0.5 * tiny.SIZE
+    assert load(result.directory)([{"text": "the [MASK] is good"}])[0]["candidates"]

@@ -76,12 +76,12 @@ def test_an_empty_prompt_is_never_without_a_token():
 
 
 def test_targets_of_an_encoder_decoder_have_one_end_and_no_start():
-    found = targets(["one two"], ENCODER, (tiny.SEP,), tiny.CLS)
+    found = targets(["one two"], ENCODER, (tiny.SEP,), tiny.CLS, "{source}")
     assert words(found[0]) == "one two [SEP]"
 
 
 def test_targets_of_a_decoder_are_plain_and_end():
-    assert words(targets(["one two"], DECODER, (tiny.SEP,), None)[0], DECODER) == "one two [SEP]"
+    assert words(targets(["one two"], DECODER, (tiny.SEP,), None, "{source}")[0], DECODER) == "one two [SEP]"
 
 
 def test_a_target_that_is_cut_keeps_its_end():
@@ -164,6 +164,81 @@ def test_the_prefix_of_t5_comes_from_its_configuration():
     german = Translation(source_language="en", target_language="de")
     for task, wanted in ((SUMMARY, "summarize: {source}"), (german, "translate English to German: {source}")):
         assert task.resolve(as_rows(ROWS, "train"), tokenizer).aligned(config).prompt == wanted
+
+
+def byte_pairs(**settings):
+    """A tokenizer that takes a space for a part of the word behind it, as GPT-2's; or of the first word in any case."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = {letter: number for number, letter in enumerate([*"abĠ", "Ġa", "Ġb", "</s>"])}
+    pieces = Tokenizer(models.BPE(letters, [("Ġ", "a"), ("Ġ", "b")]))
+    pieces.pre_tokenizer = pre_tokenizers.ByteLevel(**settings)
+    return PreTrainedTokenizerFast(tokenizer_object=pieces, eos_token="</s>")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "always_spaced", "wanted"),
+    [("{source}", False, "Ġa </s>"), ("{source} ", False, "a </s>"), ("{source}", True, "Ġa </s>")],
+)
+def test_a_space_stands_between_a_prompt_and_its_target_once(prompt, always_spaced, wanted):
+    tokenizer = byte_pairs(add_prefix_space=always_spaced)
+    assert words(targets(["a"], tokenizer, (5,), None, prompt)[0], tokenizer) == wanted
+
+
+def test_no_training_target_is_cut_by_the_limit_taken_from_them():
+    tokenizer = byte_pairs(add_prefix_space=False)
+    tokenizer.pad_token = tokenizer.eos_token
+    rows = [{"source": "a", "target": "bb b"}]
+    task = SUMMARY.resolve(as_rows(rows, "train"), tokenizer)
+    ids = targets(["bb b"], tokenizer, (5,), None, "{source}")[0]
+    assert len(ids) <= task.max_target_length
+
+
+def test_a_list_of_lines_is_a_text():
+    rows = [{"source": ["one two", "three"], "target": ["four", "five"]}]
+    _, _, columns = encoded(SUMMARY, "bert", rows=rows)
+    assert words(columns["input_ids"][0]) == "[CLS] one two three [SEP]"
+    assert words(columns["labels"][0]) == "four five [SEP]"
+
+
+def test_a_scored_split_without_the_references_is_named(caplog):
+    task = SUMMARY.model_copy(update={"references": ("refs",)})
+    task.check(as_rows(ROWS, "validation"))
+    assert "no column refs (task.references); it is scored without" in caplog.text
+
+
+def test_a_trivial_summary_of_a_script_without_spaces_is_cut_by_its_characters():
+    rows = as_rows([{"source": "今天天气很好我们出去", "target": "天气好"}], "train")
+    task, _ = resolved(SUMMARY, "bert", [{"source": "今天天气很好我们出去", "target": "天气好"}])
+    assert task.baseline(rows, rows) == [{"predicted": "今天天"}]
+
+
+def test_more_than_a_model_can_write_is_refused(checkpoint, tmp_path):
+    task = SUMMARY.model_copy(update={"generation": Generation(max_new_tokens=60)})
+    with pytest.raises(RecipeError, match="60 tokens are to be written; this model takes 30"):
+        resolved(task, "bart")
+    predictor = load(made_run(checkpoint, tmp_path, "bart").directory)
+    with pytest.raises(RecipeError, match="99 tokens are to be written"):
+        predictor.writing("max_new_tokens=99")
+
+
+def test_what_a_checkpoint_becomes_cannot_be_said_otherwise():
+    with pytest.raises(RecipeError, match="this checkpoint becomes an encoder-decoder; leave it out"):
+        resolved(SUMMARY.model_copy(update={"writer": "decoder"}), "bert")
+
+
+def test_the_advice_for_cut_targets_knows_what_the_model_takes():
+    made, _ = resolved(SUMMARY, "bart")
+    counts = {"features": 9, "targets_cut": 2, "max_target_length": 700}
+    assert "this model takes 30, 700 would be needed" in (target_sentence(made, "train", counts, 30) or "")
+
+
+def test_a_tokenizer_that_ends_texts_otherwise_than_its_end_token_says_how_they_end():
+    tokenizer = tiny.tokenizer("bert")
+    tokenizer.eos_token = "[MASK]"  # as BigBird, whose texts end in [SEP]
+    made = SUMMARY.resolve(as_rows(ROWS, "train"), tokenizer).aligned(tiny.config("bert"))
+    assert made.special == Special(tiny.PAD, (tiny.SEP,), tiny.CLS, None)
 
 
 def test_a_prompt_without_its_place_is_refused():
