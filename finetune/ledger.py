@@ -38,7 +38,9 @@ def ledger(task: Task, features: Features, limit: int) -> dict[str, int]:
         return {**counts, "truncated": beyond, **({"max_length": int(whole.max())} if beyond else {})}
     counts |= {"windowed": beyond, "targets": int((held + lost).sum()), "lost": int(lost.sum())}
     needed = int(longest[lost > 0].max(initial=0))
-    if needed:
+    if needed and not hasattr(task, "stride"):
+        counts |= {"max_length": needed}  # its windows lie side by side
+    elif needed:
         counts |= {"stride": needed} if needed < limit // 3 else {"max_length": int(whole.max())}
     return counts
 

@@ -19,6 +19,7 @@ SMALL = {
     "decoder_ffn_dim": 1024,
     "max_position_embeddings": 256,
     "scale_embedding": True,
+    "init_std": 0.06,
 }
 """A third of the base model of Vaswani et al. (2017) in depth and half of it in width: 8 million parameters."""
 

@@ -4,7 +4,7 @@
 without a line break, predicted or reference, are therefore cut into sentences first, by sentencex.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, lru_cache
 from importlib.metadata import version
 from types import SimpleNamespace
@@ -92,19 +92,23 @@ def _lines(text: str) -> str:
 
 
 @cache
-def _scorer(words: Words, stem: bool) -> Any:
-    from rouge_score.rouge_scorer import RougeScorer
+def cutter(words: Words, stem: bool) -> Callable[[str], list[str]]:
+    """What cuts a text into the words that are compared."""
     from rouge_score.tokenizers import DefaultTokenizer
 
+    if words == "unicode":
+        return _unicode_words
     # stemming the same words again would take two thirds of the time of short texts
     tokens = lru_cache(2**17)(DefaultTokenizer(use_stemmer=stem).tokenize)
+    return lambda text: [token for part in text.split() for token in tokens(part)]
 
-    def english(text: str) -> list[str]:
-        return [token for part in text.split() for token in tokens(part)]
 
-    cut = unicode_words if words == "unicode" else english
+@cache
+def _scorer(words: Words, stem: bool) -> Any:
+    from rouge_score.rouge_scorer import RougeScorer
+
     # a prediction meets several references, and a text of one sentence is asked for as text and as sentence
-    return RougeScorer(NAMES, tokenizer=SimpleNamespace(tokenize=lru_cache(256)(cut)))
+    return RougeScorer(NAMES, tokenizer=SimpleNamespace(tokenize=lru_cache(256)(cutter(words, stem))))
 
 
 def count(text: str, words: Words) -> int:
@@ -119,7 +123,7 @@ def beginning(text: str, most: int, words: Words) -> str:
     return text[: ends[-1]].strip() if ends else ""
 
 
-def unicode_words(text: str) -> list[str]:
+def _unicode_words(text: str) -> list[str]:
     """Words of any script, lower-cased; composed, for a letter with an accent may also be written as two."""
     found: list[str] = _WORD.findall(normalize("NFC", text.lower()))
     return found

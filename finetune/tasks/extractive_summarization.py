@@ -15,7 +15,7 @@ from finetune.data.table import Rows
 from finetune.errors import DataError, ModelError, listing
 from finetune.metrics import rouge
 from finetune.tasks.base import Batch, Head, Metric, Mode, Task, Window
-from finetune.text.extraction import cutter, document, leading, oracle, packed, select
+from finetune.text.extraction import document, leading, oracle, packed, select
 from finetune.text.references import references, text_of
 from finetune.text.tokens import pad, padded, precise, tokens
 from finetune.text.windows import tally
@@ -295,7 +295,7 @@ class ExtractiveSummarization(Task):
 
     @property
     def _cutter(self) -> Callable[[str], Sequence[str]]:
-        return cutter(self._words, self.stem)
+        return rouge.cutter(self._words, self.stem)
 
     def _best(self, documents: Sequence[Sequence[str]], summaries: Sequence[Sequence[str]]) -> list[list[int]]:
         """The sentences of each document that the greedy search takes for one of its right summaries."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 from bisect import bisect, insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
-from finetune.metrics import rouge
 from finetune.text.sentences import sentences
 
 Words = Sequence[str]
@@ -21,17 +19,6 @@ def document(value: Any) -> list[str]:
     if isinstance(value, (list, tuple)):
         return ["" if sentence is None else str(sentence).strip() for sentence in value]
     return [] if value is None else sentences(str(value))
-
-
-@cache
-def cutter(words: rouge.Words, stem: bool) -> Callable[[str], Words]:
-    """What cuts a text into the words that ROUGE compares."""
-    from rouge_score.tokenizers import DefaultTokenizer
-
-    if words == "unicode":
-        return rouge.unicode_words
-    english = lru_cache(2**17)(DefaultTokenizer(use_stemmer=stem).tokenize)  # stemming is slow, and words come again
-    return lambda text: [word for part in text.split() for word in english(part)]
 
 
 def packed(lengths: Sequence[int], limit: int, context: int) -> list[range]:

@@ -109,16 +109,14 @@ def filled(
     mask = str(tokenizer.mask_token)
     done, left = "", text
     for ids, places, options in windows:
-        tokens = list(ids)
         for place, option in zip(places, options, strict=True):
-            shown = [_piece(tokens[place - 1 : place], int(token), tokenizer) for token, _ in option]
+            shown = [_piece(ids[place - 1 : place], int(token), tokenizer) for token, _ in option]
             candidates.append(
                 [
                     {"token": piece.strip(), "probability": float(probability)}
                     for piece, (_, probability) in zip(shown, option, strict=True)
                 ]
             )
-            tokens[place] = int(option[0][0])
             before, _, left = left.partition(mask)
             done += before
             if not shown[0][:1].isspace():  # the rest of a word, or a comma: it stands where the word ends
@@ -127,7 +125,7 @@ def filled(
     return done + left, candidates
 
 
-def _piece(before: list[int], token: int, tokenizer: PreTrainedTokenizerBase) -> str:
+def _piece(before: Sequence[int], token: int, tokenizer: PreTrainedTokenizerBase) -> str:
     """What a token adds to the one before it: a word comes with the space that separates it."""
     options = {"clean_up_tokenization_spaces": False}
     start, whole = tokenizer.decode(before, **options), tokenizer.decode([*before, token], **options)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import DefaultTokenizer
 
-from finetune.metrics.rouge import rouge
-from finetune.text.extraction import cutter, oracle
+from finetune.metrics.rouge import cutter, rouge
+from finetune.text.extraction import oracle
 
 WORDS = ["run", "runs", "running", "a", "the", "cat", "cats", "9", "..."]
 SENTENCE = st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join)

@@ -8,6 +8,8 @@ from typing import Any
 from finetune import Classification, Data, Recipe, Training, catalog
 from finetune.generation.settings import Generation
 from finetune.tasks.base import Task
+from finetune.tasks.extractive_summarization import ExtractiveSummarization
+from finetune.tasks.language_modeling import LanguageModeling
 from finetune.tasks.multi_label import MultiLabel
 from finetune.tasks.multiple_choice import MultipleChoice
 from finetune.tasks.question_answering import QuestionAnswering
@@ -16,7 +18,7 @@ from finetune.tasks.summarization import Summarization
 from finetune.tasks.token_classification import TokenClassification
 from finetune.tasks.translation import Translation
 from finetune.tuning.base import Tuning
-from tests.support.rows import copies, questions, quizzes, ratings, reviews, tagged, topics
+from tests.support.rows import copies, papers, questions, quizzes, ratings, reviews, stories, tagged, topics
 from tests.support.toy_tasks import Copying, WindowedClassification
 
 
@@ -39,6 +41,24 @@ class Case:
 
 CASES: dict[str, Case] = {
     "classification": Case(Classification(), reviews, ("bert", "gpt2"), {"text": "a good film"}),
+    "extractive_summarization": Case(
+        ExtractiveSummarization(max_length=16),
+        papers,
+        ("bert", "gpt2"),
+        {"document": ["the film is good", "one two three four", "the plot is slow"]},
+    ),
+    "language_modeling": Case(
+        LanguageModeling(max_length=12, stride=3, generation=Generation(max_new_tokens=4)),
+        stories,
+        ("gpt2", "llama"),
+        {"text": "one two three"},
+    ),
+    "language_modeling: masked": Case(
+        LanguageModeling(max_length=12, stride=3, whole_words=True),
+        stories,
+        ("bert", "roberta"),
+        {"text": "one [MASK] three"},
+    ),
     "multi_label": Case(MultiLabel(), topics, ("bert", "gpt2"), {"text": "a good film"}),
     "multiple_choice": Case(
         MultipleChoice(), quizzes, ("bert", "gpt2"), {"text": "the film is", "choices": ["good", "one two", "red"]}

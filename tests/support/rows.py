@@ -93,6 +93,25 @@ def tagged(count: int, seed: int = 0) -> list[dict[str, object]]:
     return rows
 
 
+def stories(count: int, seed: int = 0) -> list[dict[str, str]]:
+    """Texts of up to 40 words that follow one another: each with the one before it."""
+    generator = random.Random(seed)
+    texts = [" ".join(generator.choices(WORDS, k=generator.randint(1, 40))) for _ in range(count)]
+    return [{"text": text, "before": before} for text, before in zip(texts, ["", *texts], strict=False)]
+
+
+def papers(count: int, seed: int = 0) -> list[dict[str, object]]:
+    """Documents of one to six sentences, and one or two of these as the summary."""
+    generator = random.Random(seed)
+    rows = []
+    for _ in range(count):
+        sentences = [
+            " ".join(generator.choices(WORDS, k=generator.randint(1, 9))) for _ in range(generator.randint(1, 6))
+        ]
+        rows.append({"document": sentences, "summary": generator.sample(sentences, min(2, len(sentences)))})
+    return rows
+
+
 def _texts(count: int, seed: int, longest: int = 12) -> list[str]:
     generator = random.Random(seed)
     return [" ".join(generator.choices(WORDS, k=generator.randint(1, longest))) for _ in range(count)]

@@ -20,7 +20,7 @@ from finetune.metrics.rouge import rouge
 from finetune.predict import load
 from finetune.tasks.base import Window
 from finetune.tasks.extractive_summarization import IGNORED, ExtractiveSummarization
-from finetune.text.extraction import document, leading, select
+from finetune.text.extraction import document, leading, oracle, select
 from finetune.tuning.full import Full
 from tests.support import tiny
 from tests.support.tiny import CLS, SEP, WORDS
@@ -180,6 +180,12 @@ def test_a_document_without_sentences_is_one_feature_without_weight_and_an_empty
 def test_the_sentences_of_the_greedy_search_are_learned():
     features = encoded(["\n".join(LINES), "the plot"], ["three bad", "film"], limit=16)
     assert [feature["target"] for feature in features] == [[0, 1, 0], [0, 1], [0]]
+
+
+def test_the_search_stops_where_another_sentence_raises_nothing():
+    said = [["one", "x"], ["two", "x", "y", "z"]]  # an F-measure of 1/2 with the first, and with both
+    assert oracle(said, [["one", "two"]]) == [0]
+    assert oracle([said[0], said[1][:3]], [["one", "two"]]) == [0, 1]
 
 
 def test_only_training_needs_the_summary():

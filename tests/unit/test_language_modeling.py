@@ -378,6 +378,12 @@ def test_words_are_masked_whole():
     assert [word in chosen for word in words] == [target != masking.IGNORED for target in targets]
 
 
+def test_whole_words_never_go_beyond_the_number_of_masks():
+    words = [place // 3 for place in range(60)]
+    _, (_, targets) = drawn(share=1 / 6, tokens=60, words=words)  # 10 tokens, of which three words leave one over
+    assert sum(target != masking.IGNORED for target in targets) == 9
+
+
 def test_a_word_longer_than_all_masks_is_masked_where_there_is_no_other():
     _, (_, targets) = drawn(share=0.15, tokens=8, words=[0] * 8)
     assert masking.IGNORED not in targets
@@ -406,11 +412,12 @@ def test_a_window_whose_whole_words_miss_the_number_of_masks_counts_as_all_do():
     with torch.inference_mode():
         output = model_of("bert")(**batch.inputs)
         loss, weight = task.loss(output, batch)
+        (score,) = task.predict(model_of("bert"), batch)
         likely = -log_softmax(output.logits, -1)[0]
     places = [place for place, target in enumerate(batch.targets["labels"][0].tolist()) if target >= 0]
     mean = sum(float(likely[place, batch.targets["labels"][0, place]]) for place in places) / 3
-    assert float(loss) == pytest.approx(2 * mean)
-    assert float(weight) == 2
+    assert (float(loss), float(weight)) == pytest.approx((2 * mean, 2))
+    assert score.tolist() == pytest.approx([2 * mean, 2])
 
 
 def batch_for(seeds):
@@ -635,6 +642,12 @@ def test_a_filled_mask_stands_as_it_would_be_written(text, token, filled):
     options = np.array([[[SUBWORDS.convert_tokens_to_ids(token), 0.9]]])
     place = ids.index(SUBWORDS.mask_token_id)
     assert masking.filled(text, [(ids, [place], options)], SUBWORDS)[0] == filled
+
+
+def test_two_masks_can_be_filled_with_one_word():
+    ids = SUBWORDS("un [MASK] [MASK] a")["input_ids"]
+    options = np.array([[[SUBWORDS.convert_tokens_to_ids(token), 0.9]] for token in ("##fold", "##ing")])
+    assert masking.filled("un [MASK] [MASK] a", [(ids, [2, 3], options)], SUBWORDS)[0] == "unfolding a"
 
 
 def test_predictions_agree_but_for_rounding_and_ties():
