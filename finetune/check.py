@@ -159,6 +159,8 @@ def _empty(prepared: Prepared) -> int:
 
 def _targets(prepared: Prepared) -> dict[str, int]:
     rows = prepared.splits["train"]
+    if not prepared.recipe.task.targets():  # a text is its own target
+        return {}
     counts = Counter(str(prepared.recipe.task.gold(record)) for record in rows.records())
     return dict(counts.most_common()) if len(counts) <= max(2, len(rows) / 2) else {}
 

@@ -3,6 +3,11 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+DIVERGED = (
+    "the model's answers are no numbers any more: training has diverged. "
+    "Lower tuning.learning_rate, or set training.precision=fp32."
+)
+
 
 class FinetuneError(ValueError):
     """Something the user can mend. The command line prints it without a traceback and exits with code 2.

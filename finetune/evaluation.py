@@ -21,7 +21,7 @@ from finetune.data import cache
 from finetune.data import features as feature_store
 from finetune.data.features import Features
 from finetune.data.table import Rows
-from finetune.errors import RunError
+from finetune.errors import DIVERGED, RunError
 from finetune.modules import scoring
 from finetune.randomness import derive
 from finetune.tasks.base import Batch, Mode, Task, Window
@@ -122,10 +122,7 @@ def outputs(
                 batch = encoder.batch(features, indices, mode).to(compute.device)
                 answers = encoder.task.predict(module, batch)
                 if any(isinstance(answer, np.ndarray) and np.isnan(answer).any() for answer in answers):
-                    raise RunError(
-                        "the model's answers are no numbers any more: training has diverged. "
-                        "Lower tuning.learning_rate, or set training.precision=fp32."
-                    )
+                    raise RunError(DIVERGED)
                 found += [(features.key(int(i)), answer) for i, answer in zip(indices, answers, strict=True)]
     finally:
         module.train(training)

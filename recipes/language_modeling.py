@@ -22,7 +22,7 @@ causal = Recipe(
     data=WIKITEXT,
     model="openai-community/gpt2",
     tuning=Full(learning_rate=5e-5),
-    training=Training(epochs=3, batch_size=8),
+    training=Training(epochs=3, batch_size=8, batch_tokens=4096),
 )
 masked = causal.model_copy(update={"name": "wikitext2-masked", "model": Model(path="google-bert/bert-base-uncased")})
 from_nothing = Recipe(
@@ -36,7 +36,7 @@ from_nothing = Recipe(
         tokenizer=TrainedTokenizer(vocabulary=8000),
     ),
     tuning=Full(learning_rate=1e-3),
-    training=Training(epochs=5, batch_size=16),
+    training=Training(epochs=5, batch_size=16, batch_tokens=4096),
 )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from finetune.errors import DIVERGED, RunError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -49,6 +51,8 @@ class Continuation:
             output, self.arguments, is_encoder_decoder=self.model.config.is_encoder_decoder
         )
         logits: Tensor = output.logits[:, -1].to(torch.float32, copy=True)  # else all positions would stay in memory
+        if bool(torch.isnan(logits).any()):
+            raise RunError(DIVERGED)
         return logits
 
     def append(self, tokens: Tensor) -> None:

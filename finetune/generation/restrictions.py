@@ -34,6 +34,8 @@ def restrict(scores: Tensor, written: Tensor, settings: Generation, special: Spe
         only = torch.full_like(scores, float("-inf"))
         only[:, special.forced] = 0.0
         return only
+    if special.pad not in special.ends:  # Marian would write it: the logit of its pad token is 0, whatever was read
+        scores = scores.index_fill(1, torch.tensor([special.pad], device=scores.device), float("-inf"))
     if settings.repetition_penalty != 1:
         scores = RepetitionPenaltyLogitsProcessor(settings.repetition_penalty)(written, scores)
     if settings.no_repeat_ngram_size:

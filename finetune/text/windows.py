@@ -140,7 +140,9 @@ def shortened(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase, most: in
 
 def token_ids(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     """The token ids of texts, without special tokens."""
-    ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, padding=False)["input_ids"] if texts else []
+    if not texts:
+        return []
+    ids: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, padding=False, verbose=False)["input_ids"]
     return ids
 
 

@@ -157,9 +157,9 @@ def test_the_ledger_counts_sentences_that_are_cut_and_says_what_would_cut_none()
     task = resolved(train, max_length=10)
     features = Encoder(task, BERT, "", 10, 0).features(train, "score", keep=False)
     counts = ledger(task, features, 10)
-    assert counts == {"features": 3, "windowed": 1, "targets": 3, "lost": 1, "max_length": 26}
+    assert counts == {"features": 3, "windowed": 1, "targets": 3, "lost": 1, "max_length": 22}
     said = sentence(task, "validation", 2, counts)
-    assert said == "validation: 1 of 3 sentences stand whole in no window; task.max_length=26 would keep all"
+    assert said == "validation: 1 of 3 sentences stand whole in no window; task.max_length=22 would keep all"
 
 
 def test_a_document_without_sentences_is_one_feature_without_weight_and_an_empty_summary():

@@ -9,7 +9,7 @@ import pytest
 from finetune import Data, LoRA, Recipe, Summarization, Training, Translation, run
 from finetune.data import features as feature_store
 from finetune.data.sources.rows import as_rows
-from finetune.errors import DataError, ModelError, RecipeError
+from finetune.errors import DataError, ModelError, RecipeError, RunError
 from finetune.generation.decoding import Special
 from finetune.generation.settings import Generation
 from finetune.ledger import ledger, target_sentence
@@ -442,3 +442,21 @@ def test_the_checkpoint_of_a_run_continues_as_an_encoder_decoder(checkpoint, tmp
     result = run(again, tmp_path / "runs")
     assert result.complete
     assert result.report["recipe"]["task"]["special"]["start"] == tiny.CLS
+
+
+def test_padding_is_never_written_unless_it_ends_a_text():
+    import torch
+
+    from finetune.generation.restrictions import restrict
+
+    scores, written = torch.zeros(1, 4), torch.zeros(1, 0, dtype=torch.long)
+    apart = restrict(scores, written, Generation(), Special(pad=3, ends=(1,)))
+    assert apart.tolist() == [[0, 0, 0, float("-inf")]]
+    assert torch.equal(restrict(scores, written, Generation(), Special(pad=1, ends=(1,))), scores)
+
+
+def test_a_diverged_model_writes_nothing(checkpoint, tmp_path):
+    predictor = load(made_run(checkpoint, tmp_path, "gpt2").directory)
+    next(predictor.module.parameters()).data.fill_(float("nan"))
+    with pytest.raises(RunError, match="training has diverged"):
+        predictor(["one two"])
