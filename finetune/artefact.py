@@ -102,6 +102,11 @@ def card(report: dict[str, Any]) -> str:
             "|---|---|---|---|---|",
             *rows,
             "",
+            *(
+                f"{name} of {split}: {text}\n"
+                for split, s in report.get("signatures", {}).items()
+                for name, text in s.items()
+            ),
             *([chosen, ""] if report["scorings"] > 1 else []),
             confirmed,
             "",

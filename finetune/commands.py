@@ -174,6 +174,8 @@ def evaluate(options: argparse.Namespace) -> int:
     report = run.read_report()
     console.print(scores_table({options.split: scores}, report["baseline"]))
     print_classes(console, report, options.split)
+    for name, text in report.get("signatures", {}).get(options.split, {}).items():
+        console.print(f"{name}: {text}", highlight=False, soft_wrap=True, markup=False)
     console.print(f"Predictions: {run.predictions(options.split)}", highlight=False, soft_wrap=True)
     return 0
 

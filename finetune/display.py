@@ -141,6 +141,7 @@ def result_lines(report: dict[str, Any], directory: str) -> list[str]:
             'f1 and exact give "no answer" where its score is the highest; predictions use the threshold that half of '
             "the validation rows fitted (null_threshold in each line), heldout_* are its scores on the other rows"
         )
+    lines += [f"{name}: {text}" for name, text in next(iter(report.get("signatures", {}).values()), {}).items()]
     lines += [f"LOOK AT THIS: {doubt}" for doubt in report.get("doubts", [])]
     lines += [f"Cut, {text}" for text in report.get("losses", [])]
     if certificate and certificate["holds"]:

@@ -4,7 +4,11 @@
     finetune run recipes/translation.py:multi30k                            # a small encoder-decoder from nothing
     finetune run recipes/translation.py:multi30k data.path=FOLDER/multi30k  # files instead of the Hub
 
-Measured: not yet.
+Measured (multi30k from nothing, the 29,000 training pairs, 2 epochs without dropout, 11 minutes on one core of an AMD
+EPYC beside other work, November 2026, seed 0, bf16): BLEU 28.8 [27.3, 30.2] and chrF 46.3 on the 1,000 pairs of
+test_2016_flickr, validation 27.0; a copy of the source 0.5. Signature nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|
+version:2.6.0, greedy. wmt14 was not run.
+Published: no figure for this setting that we could check.
 """
 
 from finetune import Data, Full, Generation, Model, Recipe, TrainedTokenizer, Training, Translation
