@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ConfigDict
+
 from finetune.generation import beams
 from finetune.generation.continuation import Continuation
 from finetune.generation.restrictions import restrict
@@ -22,20 +24,19 @@ LEAST_LEAVING = 1 / 8
 
 @dataclass(frozen=True)
 class Special:
-    """Token ids that a model's texts are made with.
+    """Token ids that a model's texts are made with."""
 
-    Attributes:
-        pad: Fills up short prompts.
-        ends: Any of them ends a text.
-        start: What an encoder-decoder's decoder begins with; None for a decoder-only model.
-        forced: The first token of every text, as mBART's language or BART's `<s>`; None: the model chooses. As in the
-            library it counts as written: in `max_new_tokens`, `min_new_tokens`, and a text's length and n-grams.
-    """
+    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True)  # a recipe keeps it, and its schema says what it is
 
     pad: int
+    """Fills up short prompts."""
     ends: tuple[int, ...]
+    """Any of them ends a text."""
     start: int | None = None
+    """What an encoder-decoder's decoder begins with; None for a decoder-only model."""
     forced: int | None = None
+    """The first token of every text, as mBART's language or BART's `<s>`; None: the model chooses. As in the library it
+    counts as written: in `max_new_tokens`, `min_new_tokens`, and a text's length and n-grams."""
 
 
 @dataclass(frozen=True)
