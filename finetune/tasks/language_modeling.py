@@ -220,6 +220,12 @@ class LanguageModeling(Task):
                 for name in names:
                     features[name].append(feature[name])
                 done += size
+        room = limit - (self.generation.max_new_tokens or 0)
+        long = sum(len(ids) >= room for ids in encoded) if mode == "predict" and self.objective == "causal" else 0
+        if long:
+            log.warning(
+                "%d of %d texts are too long to go on from: their last %d tokens are read", long, len(texts), room
+            )
         if asks and not any(features["place"]):
             log.warning("no text holds a %s, so there is nothing to fill in", tokenizer.mask_token)
         tally(features, dict(enumerate(map(len, encoded))), {}, {})

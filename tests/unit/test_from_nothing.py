@@ -160,6 +160,12 @@ def test_the_command_line_takes_a_tokenizer_from_a_folder_instead():
     assert recipe(from_nothing("bart")).override("model.tokenizer=some/folder").model.tokenizer == "some/folder"
 
 
+def test_a_size_is_changed_beside_the_others():
+    made = recipe(from_nothing("bart"))
+    assert len(made.model.config) > 1
+    assert made.override("model.config.d_model=48").model.config == {**made.model.config, "d_model": 48}
+
+
 def test_settings_of_a_tokenizer_that_cannot_be_read_are_refused():
     with pytest.raises(RecipeError, match=r"settings of a tokenizer are needed, as \{vocabulary: 8000\}"):
         recipe("some/model").override("model.tokenizer={vocabulary: 900")

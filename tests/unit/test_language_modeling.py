@@ -569,6 +569,12 @@ def test_of_a_prompt_without_room_the_end_is_kept():
     assert feature["input_ids"] == ids_of("four five six seven")
 
 
+def test_a_prompt_that_loses_its_beginning_is_said(caplog):
+    task = resolved(generation=Generation(max_new_tokens=5))
+    encoded(task, "gpt2", "predict", records(["one two", " ".join(["film"] * 30)]))
+    assert "1 of 2 texts are too long to go on from: their last 7 tokens are read" in caplog.text
+
+
 def test_prompts_are_padded_on_the_left():
     task = resolved()
     features = encoded(task, "gpt2", "predict", records(["film", "the good film"]))
