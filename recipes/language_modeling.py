@@ -6,9 +6,21 @@
     finetune run recipes/language_modeling.py:ptb data.path=FOLDER/ptb model=PATH       # files instead of the Hub
     finetune predict RUN "The company said" --generation do_sample=true temperature=0.8 top_p=0.9
 
-A perplexity per token belongs to its tokenizer; between models compare those per word or per byte.
+A perplexity per token belongs to its tokenizer; between models compare those per word or per byte. Words stand
+between white space here; published figures per word count the end of each line as one more, and so come out lower.
 
-Measured: not yet.
+Measured (one core of an AMD EPYC beside other work, November 2026, seed 0, bf16, max_length 256, no dropout; by token
+and by word; causal: a GPT-2 of 10 million parameters at 5e-4; masked: the MiniLM encoder with a fresh head at 5e-4).
+WikiText-2, whose file wiki.valid was trained on but for a tenth, its training file not being at hand:
+  causal, 3 epochs         test 46.8 [45.3, 48.2], 261 by word; before 599, 10,442; unigrams of words 269, 2,935
+  masked, 3 epochs         validation 36.9 [30.8, 44.8], 81 by word; before, with its head at random, 56,538
+  from nothing, 5 epochs   validation 161 [142, 181], 708 by word; where the causal one has 37.2, 176
+Penn Treebank, on 1,000 of 2,458 training rows (masked: 600):
+  causal, 2 epochs         test 37.2 [36.0, 38.5], 221 by word; before 797, 21,371; unigrams of words 105, 996
+  masked, 2 epochs         validation 60.7 [56.1, 65.6], 161 by word
+  from nothing, 4 epochs   validation 116 [110, 123], 452 by word; where the causal one has 41.4, 245
+Of 3, 3, 5, 2, 2 and 4 scorings of the validation split the best. GPT-2 and BERT themselves were not run here.
+Published: GPT-2 fine-tuned on WikiText-2 "about 20" by token (transformers' examples), on the raw text.
 """
 
 from finetune import Data, Full, LanguageModeling, Model, Recipe, TrainedTokenizer, Training

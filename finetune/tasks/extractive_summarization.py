@@ -30,6 +30,8 @@ IGNORED = -100
 """Target of a token that stands for no sentence."""
 CONTEXT = 4
 """A later window begins with this part of its tokens from before its sentences, a fourth."""
+WORTH_SAYING = 0.005
+"""ROUGE-1 below the first sentences that is not said even if it is no chance."""
 COUNTED = 2000
 """Training rows, spread evenly, by which the number of sentences to select is chosen."""
 
@@ -258,7 +260,7 @@ class ExtractiveSummarization(Task):
     def doubts(self, statistics: np.ndarray, baseline: np.ndarray) -> list[str]:
         """Summaries that are worse than the first sentences, by more than chance gives."""
         worse = (baseline - statistics)[:, 0]
-        if worse.mean() <= 2 * worse.std() / np.sqrt(len(worse)):
+        if worse.mean() <= max(WORTH_SAYING, 2 * worse.std() / np.sqrt(len(worse))):
             return []
         return [
             f"the selected sentences score below the {self.baseline_name}, ROUGE-1 {statistics[:, 0].mean():.3f} to "
