@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -11,20 +10,19 @@ import numpy as np
 from pydantic import PositiveInt
 
 from finetune.data.base import Column
+from finetune.data.references import check_targets, right_texts
 from finetune.data.table import Rows
-from finetune.errors import DataError, ModelError, listing
+from finetune.errors import DataError, ModelError
 from finetune.metrics import rouge
 from finetune.tasks.base import Batch, Head, Metric, Mode, Task, Window
 from finetune.text.extraction import document, leading, oracle, packed, select
-from finetune.text.references import references, text_of
+from finetune.text.references import text_of
 from finetune.text.tokens import pad, padded, precise, tokens
 from finetune.text.windows import tally
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
-
-log = logging.getLogger(__name__)
 
 IGNORED = -100
 """Target of a token that stands for no sentence."""
@@ -100,16 +98,7 @@ class ExtractiveSummarization(Task):
 
     def check(self, rows: Rows) -> None:
         """Refuse rows without a summary; say which columns of references a scored split lacks."""
-        empty = [row for row, value in enumerate(rows.column(self.target)) if not text_of(value)]
-        if empty:
-            where = listing((rows.where(row) for row in empty), 3)
-            raise DataError(
-                f"{rows.origin}: {len(empty)} rows have no {self.target!r} (task.target): {where}. "
-                "Fill it in, or delete these rows."
-            )
-        absent = [name for name in self.references if name not in rows.columns]
-        if absent and rows.split != "train":
-            log.warning("%s: no column %s (task.references); it is scored without", rows.origin, listing(absent))
+        check_targets(rows, self.target, self.references)
 
     def head(self, config: PretrainedConfig) -> Head:
         """One logit a token, of which that of a sentence's class token counts.
@@ -239,8 +228,7 @@ class ExtractiveSummarization(Task):
 
     def right(self, rows: Rows) -> list[list[str]]:
         """All right summaries of each row, the target first."""
-        others = (rows.column(name) for name in self.references if name in rows.columns)
-        return references(rows.column(self.target), others)
+        return right_texts(rows, self.target, self.references)
 
     def measure(self, predictions: Sequence[dict[str, Any]], rows: Rows) -> np.ndarray:
         """ROUGE-1, 2, L and Lsum of each row, `(rows, 4)`."""

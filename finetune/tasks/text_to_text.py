@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -13,20 +12,19 @@ from pydantic import Field, PositiveInt, field_validator
 from finetune import warm_start
 from finetune.architectures import kind_of
 from finetune.data.base import Column
+from finetune.data.references import check_targets, right_texts
 from finetune.data.table import Rows
-from finetune.errors import DataError, ModelError, RecipeError, listing, unknown
+from finetune.errors import DataError, ModelError, RecipeError, unknown
 from finetune.generation.decoding import Special, write
 from finetune.generation.settings import Generation
 from finetune.tasks.base import Batch, Head, Mode, Task
 from finetune.text.prompts import PLACE, cut, longest, prompts, targets
-from finetune.text.references import references, text_of
+from finetune.text.references import text_of
 from finetune.text.tokens import pad, precise
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
-
-log = logging.getLogger(__name__)
 
 LEAST_SOURCE = 8
 """Tokens of a prompt that a target must leave where both stand in one sequence."""
@@ -167,16 +165,7 @@ class TextToText(Task):
         Raises:
             DataError: Some have none.
         """
-        bad = [row for row, value in enumerate(rows.column(self.target)) if not text_of(value)]
-        if bad:
-            where = listing((rows.where(row) for row in bad), 3)
-            raise DataError(
-                f"{rows.origin}: {len(bad)} rows have no {self.target!r} (task.target): {where}. "
-                "Fill it in, or delete these rows."
-            )
-        absent = [name for name in self.references if name not in rows.columns]
-        if absent and rows.split != "train":
-            log.warning("%s: no column %s (task.references); it is scored without", rows.origin, listing(absent))
+        check_targets(rows, self.target, self.references)
 
     def head(self, config: PretrainedConfig) -> Head:
         """A causal language model, an encoder-decoder, or an encoder doubled into one.
@@ -316,8 +305,7 @@ class TextToText(Task):
 
     def right(self, rows: Rows) -> list[list[str]]:
         """All right texts of each row, the target first."""
-        others = (rows.column(name) for name in self.references if name in rows.columns)
-        return references(rows.column(self.target), others)
+        return right_texts(rows, self.target, self.references)
 
     @abstractmethod
     def scored(self, predictions: Sequence[str], references: Sequence[Sequence[str]]) -> np.ndarray:
