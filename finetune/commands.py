@@ -259,8 +259,8 @@ def certify(options: argparse.Namespace) -> int:
 
     runs = [RunDirectory(Path(path)) for path in options.runs]
     for run in runs:
-        if not run.certificate.is_dir():
-            raise RunError(f"{run.path} has no saved model to examine; finish it with: finetune run {run.path}")
+        if not run.certificate.is_dir() or "scores" not in run.read_report():  # stopped while it was examined
+            raise RunError(f"{run.path} has no finished report to add to; finish it with: finetune run {run.path}")
     for run in runs:
         load_own_code(run, options.code)
     reports = confirm(runs, options.code)

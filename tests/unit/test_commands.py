@@ -417,7 +417,13 @@ def test_certify_examines_a_run_again(command, copy):
 
 
 def test_certify_refuses_what_has_no_model(command, tmp_path):
-    assert "has no saved model to examine" in command("certify", tmp_path).complaint
+    assert "has no finished report to add to" in command("certify", tmp_path).complaint
+
+
+def test_certify_refuses_a_run_that_was_stopped_while_it_was_examined(command, copy):
+    (copy / "report.json").write_text(json.dumps({"format": 1, "status": "stopped"}))
+    said = command("certify", copy).complaint
+    assert "has no finished report to add to; finish it with: finetune run" in said
 
 
 # A class of one's own
