@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tqdm import tqdm
 
 from finetune.experiment import run
 from finetune.recipe import Recipe
 from finetune.run_directory import RunDirectory
 from finetune.training import checkpoint
+
+tqdm.monitor_interval = 0  # its thread may hold a lock in the moment of a fork, and the forked run would wait for ever
 
 
 def start(recipe: Recipe, folder: Path) -> int:
