@@ -12,7 +12,7 @@ from typing import Any
 
 from finetune.errors import RecipeError, unknown
 
-NOT_MEMBERS = {"base", "texts", "text_to_text"}
+NOT_MEMBERS = {"base", "texts", "text_to_text", "through_peft", "prompt_learning", "stored_base", "layers"}
 """Modules of a catalog folder that hold what its members share."""
 
 _user_code: dict[str, ModuleType] = {}

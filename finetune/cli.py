@@ -8,7 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from finetune import __version__, commands
+from finetune import __version__
+from finetune.commands import listing, running, using
 from finetune.errors import FinetuneError
 
 COMPLAINT = 2
@@ -69,11 +70,11 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(command=function)
         return command
 
-    add("ls", commands.ls, "list recipes, tasks and tuning methods")
+    add("ls", listing.ls, "list recipes, tasks and tuning methods")
     named = "Python file with classes of your own that the recipe names"
     for name, function, text in (
-        ("run", commands.run, "run a recipe, or go on with the run of a directory"),
-        ("check", commands.check, "look at the data and make one step, in seconds, before a run"),
+        ("run", running.run, "run a recipe, or go on with the run of a directory"),
+        ("check", running.check, "look at the data and make one step, in seconds, before a run"),
     ):
         command = add(name, function, text)
         command.add_argument(
@@ -85,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--code", metavar="FILE", action="append", default=[], help=named)
         if name == "run":
             command.add_argument("--directory", default="runs", help="folder of all runs (default: runs)")
-    command = add("suite", commands.suite, "run every recipe of a file, and show all scores in one table")
+    command = add("suite", running.suite, "run every recipe of a file, and show all scores in one table")
     command.add_argument("recipes", help="FILE.py with recipes = {...}, or a name of `ls`, as glue")
     command.add_argument(
         "assignments", nargs="*", metavar="FIELD=VALUE", help="changes of every recipe, as model=PATH training.epochs=1"
@@ -94,11 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--directory", type=Path, help="folder of all runs (default: OUT/runs)")
     command.add_argument("--only", metavar="NAMES", default="", help="some of the recipes, as mrpc,rte")
     made_with = "Python file with classes of your own that the run was made with"
-    command = add("evaluate", commands.evaluate, "score the saved model of a run")
+    command = add("evaluate", using.evaluate, "score the saved model of a run")
     command.add_argument("run", help="run directory")
     command.add_argument("--split", default="test", help="validation, test or a further one (default: test)")
     command.add_argument("--code", metavar="FILE", action="append", default=[], help=made_with)
-    command = add("predict", commands.predict, "predict texts, or the rows of a file")
+    command = add("predict", using.predict, "predict texts, or the rows of a file")
     command.add_argument("run", help="run directory")
     command.add_argument(
         "texts", nargs="*", metavar="TEXT", help="a text; for pairs, both texts of the first, then the next"
@@ -120,8 +121,8 @@ def _parser() -> argparse.ArgumentParser:
         help="how texts are written, as do_sample=true temperature=0.8 max_new_tokens=40",
     )
     command.add_argument("--seed", type=int, help="of drawn tokens; the run's by default")
-    command = add("certify", commands.certify, "examine saved models again, in one fresh process")
+    command = add("certify", using.certify, "examine saved models again, in one fresh process")
     command.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
     command.add_argument("--code", metavar="FILE", action="append", default=[], help=made_with)
-    add("schema", commands.schema, "print the JSON Schema of recipe files, for editors")
+    add("schema", listing.schema, "print the JSON Schema of recipe files, for editors")
     return parser

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from finetune import batching, metrics, statistics, text
+from finetune import batching, metrics, text
 from finetune.compute import Compute
 from finetune.data import cache
 from finetune.data import features as feature_store
@@ -24,6 +24,7 @@ from finetune.data.table import Rows
 from finetune.errors import DIVERGED, RunError
 from finetune.modules import scoring
 from finetune.randomness import derive
+from finetune.statistics import resampling
 from finetune.tasks.base import Batch, Mode, Task, Window
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def score(task: Task, train: Rows, rows: Rows, predictions: list[dict[str, Any]]
     usual = task.baseline(train, rows)
     measured, baseline = task.measure(predictions, rows), task.measure(usual, rows)
     values, plain = scores(task, measured), scores(task, baseline)
-    intervals = statistics.bootstrap(measured, task.aggregate)
+    intervals = resampling.bootstrap(measured, task.aggregate)
     found = {
         name: {"value": value, "low": intervals[name][0], "high": intervals[name][1], "baseline": plain[name]}
         for name, value in values.items()

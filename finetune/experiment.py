@@ -123,7 +123,9 @@ def _run(prepared: Prepared, directory: RunDirectory, here: Compute, watcher: Wa
                 f"For a new run on what is there now: finetune run {directory.recipe}"
             )
     here.wait()  # everyone has read the status before anyone changes it
-    if status == "complete":
+    if status == "complete" or (
+        status == "uncertified" and not certified and directory.read_report()["certificate"] is None
+    ):
         return Result(directory.path, directory.read_report(), here.first)
     if not here.first:
         return _train(prepared, directory, here, Watcher(), certified)

@@ -54,7 +54,7 @@ def finish(
     """
     directory, here, recipe = driver.directory, driver.compute, prepared.recipe
     task, rows = recipe.task, prepared.splits["validation"]
-    best = driver.position.best_step
+    best = driver.position.best_step if recipe.training.select == "best" else driver.position.step
     if best is not None and best != driver.position.step:
         checkpoint.restore_parameters(checkpoint.at(directory.checkpoints, best), trainee)
     began = time.perf_counter()
@@ -89,6 +89,7 @@ def finish(
         "doubts": [doubt for found in scored.values() for doubt in found.doubts],
         "signatures": {name: found.signatures for name, found in scored.items()},
         "baseline": task.baseline_name,
+        "note": recipe.tuning.note,
         "auto_class": prepared.head.auto,
         "doubled": prepared.head.doubled,
         "recipe": read_json(directory.recipe),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from finetune import catalog
 from finetune.compute import resolve_precision
 from finetune.data import cache
 from finetune.data.features import Features
@@ -21,6 +23,7 @@ from finetune.pretrained import Checkpoint, open_checkpoint, token_limit
 from finetune.recipe import Recipe
 from finetune.tasks.base import Head
 from finetune.training.loop import total_steps
+from finetune.tuning.base import Tuning
 
 RESULTS_VERSION = 1
 """Raised whenever the code gives other results for the same recipe, so that runs of before get other names."""
@@ -110,14 +113,23 @@ def prepare(recipe: Recipe, device: str) -> Prepared:
     training = recipe.training.model_copy(update={"precision": precision})
     pinned = {"data": recipe.data.pinned(), "model": recipe.model.model_copy(update={"revision": checkpoint.revision})}
     resolved = recipe.model_copy(update={"task": task, "training": training, **pinned})
-    refusal = recipe.tuning.refuse(head.auto, checkpoint.config, training.gradient_checkpointing)
-    if refusal:
-        raise RecipeError(f"tuning={recipe.tuning.kind()}: {refusal}")
+    shape = (head.auto, head.peft_task, checkpoint.config, training.gradient_checkpointing)
+    if refusal := recipe.tuning.refuse(*shape):
+        fitting = [name for name, method in _methods() if method.refuse(*shape) is None]
+        raise RecipeError(f"tuning={recipe.tuning.kind()}: {refusal}. Methods that fit here: {', '.join(fitting)}.")
     encoder = Encoder(task, checkpoint.tokenizer, checkpoint.tokenizer_digest, limit, training.seed)
     features = encoder.features(splits["train"], "train")
     steps = total_steps(training, len(features))
     identity = _identity(resolved, splits, checkpoint)
     return Prepared(resolved, splits, checkpoint, head, encoder, features, steps, identity)
+
+
+def _methods() -> Iterator[tuple[str, Tuning]]:
+    """Every method of the catalog that needs no setting."""
+    for name in catalog.names(Tuning.package):
+        kind = catalog.find(Tuning.package, name, Tuning)
+        if not any(field.is_required() for field in kind.model_fields.values()):
+            yield name, kind()
 
 
 def _identity(recipe: Recipe, splits: dict[str, Rows], checkpoint: Checkpoint) -> dict[str, Any]:
@@ -126,7 +138,7 @@ def _identity(recipe: Recipe, splits: dict[str, Rows], checkpoint: Checkpoint) -
         "format": 1,
         "results": RESULTS_VERSION,
         "task": fields["task"],
-        "tuning": fields["tuning"],
+        "tuning": {**fields["tuning"], **recipe.tuning.digests()},
         "training": {name: value for name, value in fields["training"].items() if name not in NEUTRAL},
         "model": {
             **{name: value for name, value in fields["model"].items() if name not in IN_DIGESTS},

@@ -139,6 +139,8 @@ class Training(Config):
     """Score the validation split each epoch, or each so many steps; always at the end."""
     save_every: Literal["epoch"] | PositiveInt = "epoch"
     """Write a checkpoint each epoch, or each so many steps; also whenever the validation split was scored."""
+    select: Literal["best", "last"] = "best"
+    """Which checkpoint becomes the model: the best scored one, whose score is then somewhat optimistic, or the last."""
     patience: PositiveInt | None = None
     """Stop after so many scorings without a better first metric; None: never."""
     keep: PositiveInt = 1

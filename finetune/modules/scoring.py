@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from finetune import statistics
 from finetune.errors import FinetuneError, RecipeError
 from finetune.modules.loading import brief, load, quiet, stem
+from finetune.statistics import resampling
 
 if TYPE_CHECKING:
     from evaluate import EvaluationModule
@@ -99,7 +99,7 @@ def _scores(
             f"task.evaluate_modules: {name!r} returns {_shown(result)}; a dictionary of names and numbers is needed."
         )
     with quiet(), _unheard():
-        intervals = statistics.bootstrap(np.arange(len(predictions))[:, np.newaxis], drawn, resamples)
+        intervals = resampling.bootstrap(np.arange(len(predictions))[:, np.newaxis], drawn, resamples)
     return {key: Score(value, *intervals.get(key, (math.nan, math.nan))) for key, value in values.items()}
 
 

@@ -28,10 +28,17 @@ DEFAULT_LENGTH = 512
 
 @dataclass(frozen=True)
 class Metric:
-    """A score's name and direction."""
+    """A score.
+
+    Attributes:
+        name: As reports call it.
+        higher_is_better: Its direction.
+        point: What people call one point of it, by which differences are judged.
+    """
 
     name: str
     higher_is_better: bool = True
+    point: float = 0.01
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class LanguageModeling(Task):
         Penn Treebank count the end of a line as a word and so are lower than these. Of a masked model all three are
         pseudo-perplexities, and the latter two take the tokens that were not masked for as hard as those that were.
         """
-        return tuple(Metric(name, higher_is_better=False) for name in SCORES)
+        return tuple(Metric(name, higher_is_better=False, point=1.0) for name in SCORES)
 
     def inputs(self) -> tuple[Column, ...]:
         """The text."""

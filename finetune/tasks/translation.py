@@ -39,7 +39,7 @@ class Translation(TextToText):
 
     def metrics(self) -> tuple[Metric, ...]:
         """BLEU first, from 0 to 100 as sacreBLEU gives it; chrF likewise."""
-        return (Metric("bleu"), Metric("chrf"))
+        return (Metric("bleu", point=1.0), Metric("chrf", point=1.0))
 
     def baseline(self, train: Rows, rows: Rows) -> list[dict[str, Any]]:
         """Each source as it is."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import PositiveFloat
 
 from finetune.config import Choice
+from finetune.errors import RecipeError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,13 +28,30 @@ class Tuning(Choice, ABC):
     """Whether no parameter stays as it was loaded."""
     loader: ClassVar[str] = "transformers"
     """The most public library that loads what `save` writes: transformers, peft, or finetune."""
+    note: ClassVar[str] = ""
+    """What someone who loads the saved model without this package must know besides."""
+    unmergeable: ClassVar[str] = ""
+    """Why what was learned cannot become part of a plain model's weights; empty where it can."""
 
     learning_rate: PositiveFloat
     """Peak learning rate of AdamW; each method has its own default."""
 
-    def refuse(self, auto: str, config: PretrainedConfig, gradient_checkpointing: bool) -> str | None:
-        """Why this method does not fit the head (`auto` class name) or architecture, and what does; None: it fits."""
+    def refuse(
+        self, auto: str, peft_task: str | None, config: PretrainedConfig, gradient_checkpointing: bool
+    ) -> str | None:
+        """Why this method does not fit, in a sentence without full stop; None: it fits.
+
+        Args:
+            auto: Auto class of the head, as `AutoModelForTokenClassification`.
+            peft_task: PEFT's name of the head's task, where it has one.
+            config: The checkpoint's.
+            gradient_checkpointing: Whether activations are computed again in the backward pass.
+        """
         return None
+
+    def digests(self) -> dict[str, str]:
+        """Field -> hash, of the fields that name a file or folder: its content names the run, not its place."""
+        return {}
 
     def virtual_tokens(self) -> int:
         """Positions of the model that the method takes away."""
@@ -86,6 +104,16 @@ class Tuning(Choice, ABC):
         """Write what a public library needs to load the model, the fresh parameters included."""
         whole: Any = model
         whole.save_pretrained(folder)
+
+    def merge(self, model: nn.Module) -> nn.Module:
+        """A plain model of the checkpoint's own class that answers as the loaded one, which is used up; in fp32.
+
+        Raises:
+            RecipeError: There is none; `unmergeable` says why.
+        """
+        if self.unmergeable:
+            raise RecipeError(f"tuning={self.kind()} cannot be merged: {self.unmergeable}.")
+        return model
 
     def load(self, folder: Path, auto: Any) -> nn.Module:
         """Load what `save` wrote, weights in fp32.

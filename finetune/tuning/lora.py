@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from finetune import hub, warm_start
-from finetune.errors import ModelError, RecipeError, listing
-from finetune.tuning.base import Tuning
+from finetune.errors import RecipeError, listing
+from finetune.tuning.through_peft import ThroughPeft
 
 if TYPE_CHECKING:
+    from peft import PeftConfig
     from torch import nn
 
 ATTENTION: dict[str, tuple[str, ...]] = {
@@ -23,10 +22,8 @@ ATTENTION: dict[str, tuple[str, ...]] = {
 """Model type -> layers to update, where PEFT has no default of its own."""
 
 
-class LoRA(Tuning):
+class LoRA(ThroughPeft):
     """Train low-rank updates of linear layers, and the head."""
-
-    loader: ClassVar[str] = "peft"
 
     learning_rate: PositiveFloat = 4e-4
     """Peak learning rate; 4e-4 is what LoRA's authors use for most of GLUE with RoBERTa-base
@@ -45,12 +42,11 @@ class LoRA(Tuning):
     dora: bool = False
     """Split magnitude from direction (Liu et al. 2024)."""
 
-    def apply(self, model: Any, peft_task: str | None, fresh: set[str], steps: int) -> nn.Module:
-        """Wrap the model in PEFT's; the fresh modules are trained whole and saved with the adapter."""
-        from peft import LoraConfig, get_peft_model
+    def adapter(self, model: nn.Module, peft_task: str | None, heads: list[str], steps: int) -> PeftConfig:
+        """Updates of the chosen layers."""
+        from peft import LoraConfig
 
-        heads = covering_modules(model, fresh)
-        config = LoraConfig(
+        return LoraConfig(
             task_type=peft_task,
             r=self.r,
             lora_alpha=self.alpha,
@@ -60,13 +56,6 @@ class LoRA(Tuning):
             use_rslora=self.rslora,
             use_dora=self.dora,
         )
-        revision = getattr(model.config, "_commit_hash", None)  # so that the adapter finds this base, not a later one
-        wrapped: nn.Module = get_peft_model(model, config, revision=revision)
-        for name, parameter in wrapped.named_parameters() if fresh else ():
-            before, copied, after = name.partition(".modules_to_save.default.")
-            if copied and f"{before}.{after}".removeprefix("base_model.model.") not in fresh:
-                parameter.requires_grad_(False)  # stands beside fresh ones, as an output matrix tied to the embeddings
-        return wrapped
 
     def _targets(self, model: nn.Module, heads: list[str]) -> list[str]:
         """Whole names of the layers to update: never the head, never a matrix tied to the embeddings."""
@@ -81,47 +70,6 @@ class LoRA(Tuning):
             absent = listing(map(repr, missing), 10)
             raise RecipeError(f"tuning.targets: no linear layer is named {absent}. Known: {listing(ends, 20)}.")
         return found
-
-    def save(self, model: nn.Module, folder: Path) -> None:
-        """PEFT's own layout, and the configuration with the label names, so that the base can be built to fit."""
-        peft: Any = model
-        peft.save_pretrained(folder)
-        peft.config.save_pretrained(folder)
-        (folder / "README.md").unlink(missing_ok=True)  # PEFT's empty template; the run writes its own card
-
-    def load(self, folder: Path, auto: Any) -> nn.Module:
-        """The base from where the adapter says it is, then the adapter."""
-        import torch
-        from peft import PeftConfig, PeftModel
-        from transformers import AutoConfig
-
-        adapter = PeftConfig.from_pretrained(folder)
-        config = AutoConfig.from_pretrained(folder)
-        place = adapter.base_model_name_or_path
-        if Path(place).is_absolute() and not Path(place).is_dir():
-            raise ModelError(
-                f"the adapter in {folder} belongs to {place}, which is gone. Put it back, or change "
-                "base_model_name_or_path in adapter_config.json."
-            )
-        if not Path(place).is_dir():
-            hub.find("checkpoint", place, adapter.revision, f"{folder} is an adapter of it")
-        try:
-            base = warm_start.base_of(
-                auto,
-                adapter.base_model_name_or_path,
-                config,
-                revision=adapter.revision,
-                dtype=torch.float32,
-                ignore_mismatched_sizes=True,
-            )
-        except OSError as error:
-            raise ModelError(
-                f"the adapter in {folder} belongs to {adapter.base_model_name_or_path}, which cannot be loaded any "
-                f"more ({str(error).splitlines()[0]}). Put it back, or change base_model_name_or_path in "
-                "adapter_config.json."
-            ) from error
-        model: nn.Module = PeftModel.from_pretrained(base, folder)
-        return model
 
 
 def _attention(model: Any) -> tuple[str, ...]:
@@ -146,15 +94,3 @@ def linear_layers(model: nn.Module) -> list[str]:
         for name, module in model.named_modules()
         if isinstance(module, (nn.Linear, Conv1D)) and id(module.weight) not in embeddings
     ]
-
-
-def covering_modules(model: nn.Module, names: set[str]) -> list[str]:
-    """The largest modules made of nothing but the parameters named; the owner of one that stands among others."""
-    modules: list[str] = []
-    for prefix, module in model.named_modules():  # parents first
-        own = {f"{prefix}.{name}" if prefix else name for name, _ in module.named_parameters()}
-        inside = any(f"{prefix}.".startswith(f"{outer}.") for outer in modules)
-        direct = {f"{prefix}.{name}" for name, _ in module.named_parameters(recurse=False)}
-        if prefix and own and not inside and (own <= names or direct & names):
-            modules.append(prefix)
-    return modules

@@ -141,10 +141,10 @@ class Task:
 
 def test_a_head_left_frozen_is_refused(path_of, monkeypatch):
     """PEFT alone leaves BART's head frozen at random initialisation; then no run begins."""
-    from finetune.tuning import lora
+    from finetune.tuning import through_peft
 
     made, found, head, _ = prepared("bart", path_of("bart"), "lora")
-    monkeypatch.setattr(lora, "covering_modules", lambda model, names: [])
+    monkeypatch.setattr(through_peft, "covering_modules", lambda model, names: [])
     with pytest.raises(ModelError, match=r"would leave classification_head\.\S+ at its random start"):
         build(made.model, found, head, made.tuning, 0, 2, False)
 

@@ -19,7 +19,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import finetune
-from finetune import Recipe, catalog, certificate, run, statistics
+from finetune import Recipe, catalog, certificate, run
 from finetune.cli import COMPLAINT, main
 from finetune.driver import Watcher
 from finetune.errors import RunError
@@ -27,6 +27,7 @@ from finetune.experiment import resume
 from finetune.interruption import Stopped
 from finetune.recipe import load_recipe
 from finetune.run_directory import RunDirectory
+from finetune.statistics import resampling
 from finetune.training import checkpoint
 from tests.support.killed import fingerprint
 from tests.support.rows import reviews, write_csv
@@ -53,7 +54,7 @@ class Telling(Classification):
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
     """Nothing that a test of this file runs by itself looks at the ends of an interval."""
-    monkeypatch.setattr(statistics.bootstrap, "__defaults__", (20, *statistics.bootstrap.__defaults__[1:]))
+    monkeypatch.setattr(resampling.bootstrap, "__defaults__", (20, *resampling.bootstrap.__defaults__[1:]))
 
 
 def write_recipe(folder: Path, model: str, validation: int = 12, **fields) -> Path:

@@ -116,13 +116,14 @@ def work(folder: Path, model: str, results) -> None:
     """All kills, in a process of its own: single-threaded, and warm once it has made a run itself."""
     import torch
 
-    from finetune import finishing, statistics
+    from finetune import finishing
     from finetune.cli import main
+    from finetune.statistics import resampling
 
     torch.set_num_threads(1)
     confirmed = {"format": 1, "holds": True, "reasons": [], "loader": "transformers", "rows": 0}
     finishing.certify = lambda found, *_: [{**confirmed, "largest_difference": 0.0} for _ in found]  # seconds a run
-    statistics.bootstrap = partial(statistics.bootstrap, resamples=20)
+    resampling.bootstrap = partial(resampling.bootstrap, resamples=20)
     write_csv(killed.clean(folder / "suite"), train=reviews(48), validation=reviews(12, seed=1))
     file = folder / "suite" / "three.py"
     file.write_text(FILE.format(model=model, steps=STEPS), "utf-8")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from finetune.metrics.classification import SCORES, scores
-from finetune.statistics import bootstrap
+from finetune.statistics.resampling import bootstrap
 
 CLOSE = 1e-12
 

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import finetune
-from finetune import Classification, Data, Full, LoRA, Model, Recipe, Training, driver, run, statistics
+from finetune import Classification, Data, Full, LoRA, Model, Recipe, Training, driver, run
 from finetune.cli import main
 from finetune.driver import Watcher
 from finetune.environment import LIBRARIES, environment
@@ -28,6 +28,7 @@ from finetune.predict import load
 from finetune.preparation import prepare
 from finetune.recipe import load_recipe
 from finetune.run_directory import RunDirectory
+from finetune.statistics import resampling
 from finetune.tasks.base import Batch, Metric
 from finetune.training import checkpoint as checkpoints
 from finetune.training.loop import total_steps
@@ -48,7 +49,7 @@ class Errors(Classification):
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
     """Nothing that a test of this file runs by itself looks at the ends of an interval."""
-    monkeypatch.setattr(statistics.bootstrap, "__defaults__", (20, *statistics.bootstrap.__defaults__[1:]))
+    monkeypatch.setattr(resampling.bootstrap, "__defaults__", (20, *resampling.bootstrap.__defaults__[1:]))
 
 
 def made(path: str, tuning=None, task=None, rows=None, model=None, **training) -> Recipe:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from finetune import Classification, Data, Recipe, Training, finishing, statistics
+from finetune import Classification, Data, Recipe, Training, finishing
 from finetune.cli import main
 from finetune.errors import RecipeError
 from finetune.executor import OUT_OF_MEMORY, execute
 from finetune.interruption import Stopped
 from finetune.run_directory import RunDirectory
+from finetune.statistics import resampling
 from finetune.suite import open_suite
 from tests.support.rows import reviews
 
@@ -28,7 +29,7 @@ def quick(monkeypatch):
         return [found for _ in directories]
 
     monkeypatch.setattr(finishing, "certify", certify)
-    monkeypatch.setattr(statistics, "bootstrap", partial(statistics.bootstrap, resamples=20))
+    monkeypatch.setattr(resampling, "bootstrap", partial(resampling.bootstrap, resamples=20))
 
 
 def cell(model: str, **fields) -> Recipe:

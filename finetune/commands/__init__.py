@@ -1,0 +1,1 @@
+"""What each command does. It prints; the library logs and raises."""
