@@ -30,9 +30,9 @@ FLOORS = (
     ("recipe", "schema", "suites"),
     ("compute", "run_directory", "vocabulary", "pretrained", "model", "evaluation"),
     ("training",),
-    ("preparation", "ledger", "predict", "certificate", "artefact", "driver", "finishing"),
+    ("preparation", "ledger", "predict", "certificate", "artefact", "merging", "costs", "driver", "finishing"),
     ("experiment", "check"),
-    ("executor", "suite", "submission"),
+    ("executor", "suite", "submission", "comparison", "differences"),
     ("display", "suite_display", "commands", "cli"),
 )
 """Files and folders of the package, each floor from left to right."""
