@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint types clean
+.PHONY: demo test matrix lint types clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,6 +21,9 @@ demo: $(VENV)/.demo          ## fine-tune the embedded default, offline, and pri
 
 test: lint types             ## lint, types and the default suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+matrix: $(VENV)/.dev         ## every method, head and architecture; writes docs/support.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/matrix/cells.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

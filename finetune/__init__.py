@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AdaLoRA": "finetune.tuning.adalora",
+    "Adapter": "finetune.tuning.adapter",
+    "BitFit": "finetune.tuning.bitfit",
     "Classification": "finetune.tasks.classification",
+    "Comparison": "finetune.comparison.result",
     "Data": "finetune.data.base",
     "DataError": "finetune.errors",
     "ExtractiveSummarization": "finetune.tasks.extractive_summarization",
@@ -17,12 +21,19 @@ _HOMES = {
     "Frozen": "finetune.tuning.frozen",
     "Full": "finetune.tuning.full",
     "Generation": "finetune.generation.settings",
+    "IA3": "finetune.tuning.ia3",
     "LanguageModeling": "finetune.tasks.language_modeling",
+    "LayerNorm": "finetune.tuning.layer_norm",
     "LoRA": "finetune.tuning.lora",
     "Model": "finetune.recipe",
     "ModelError": "finetune.errors",
     "MultiLabel": "finetune.tasks.multi_label",
     "MultipleChoice": "finetune.tasks.multiple_choice",
+    "PEFT": "finetune.tuning.peft",
+    "PTuning": "finetune.tuning.p_tuning",
+    "Partial": "finetune.tuning.partial",
+    "Prefix": "finetune.tuning.prefix",
+    "Prompt": "finetune.tuning.prompt",
     "QuestionAnswering": "finetune.tasks.question_answering",
     "Recipe": "finetune.recipe",
     "RecipeError": "finetune.errors",
@@ -34,13 +45,20 @@ _HOMES = {
     "TrainedTokenizer": "finetune.recipe",
     "Training": "finetune.recipe",
     "Translation": "finetune.tasks.translation",
+    "compare": "finetune.comparison.compare",
     "load": "finetune.predict",
     "run": "finetune.experiment",
 }
 """Public name -> where it is defined; imported when first used, so that declaring a recipe loads no torch."""
 
 __all__ = [
+    "IA3",
+    "PEFT",
+    "AdaLoRA",
+    "Adapter",
+    "BitFit",
     "Classification",
+    "Comparison",
     "Data",
     "DataError",
     "ExtractiveSummarization",
@@ -49,11 +67,16 @@ __all__ = [
     "Full",
     "Generation",
     "LanguageModeling",
+    "LayerNorm",
     "LoRA",
     "Model",
     "ModelError",
     "MultiLabel",
     "MultipleChoice",
+    "PTuning",
+    "Partial",
+    "Prefix",
+    "Prompt",
     "QuestionAnswering",
     "Recipe",
     "RecipeError",
@@ -65,11 +88,14 @@ __all__ = [
     "TrainedTokenizer",
     "Training",
     "Translation",
+    "compare",
     "load",
     "run",
 ]
 
 if TYPE_CHECKING:
+    from finetune.comparison.compare import compare
+    from finetune.comparison.result import Comparison
     from finetune.data.base import Data
     from finetune.errors import DataError, FinetuneError, ModelError, RecipeError, RunError
     from finetune.experiment import Result, run
@@ -86,9 +112,19 @@ if TYPE_CHECKING:
     from finetune.tasks.summarization import Summarization
     from finetune.tasks.token_classification import TokenClassification
     from finetune.tasks.translation import Translation
+    from finetune.tuning.adalora import AdaLoRA
+    from finetune.tuning.adapter import Adapter
+    from finetune.tuning.bitfit import BitFit
     from finetune.tuning.frozen import Frozen
     from finetune.tuning.full import Full
+    from finetune.tuning.ia3 import IA3
+    from finetune.tuning.layer_norm import LayerNorm
     from finetune.tuning.lora import LoRA
+    from finetune.tuning.p_tuning import PTuning
+    from finetune.tuning.partial import Partial
+    from finetune.tuning.peft import PEFT
+    from finetune.tuning.prefix import Prefix
+    from finetune.tuning.prompt import Prompt
 
 
 def __getattr__(name: str) -> Any:

@@ -38,6 +38,11 @@ model = EncoderDecoderModel.from_encoder_decoder_pretrained(base, base)
 model = PeftModel.from_pretrained(model, FOLDER)
 tokenizer = AutoTokenizer.from_pretrained(FOLDER)
 """
+FINETUNE_USE = """from finetune import load
+
+model = load(RUN)  # the folder of the run, in which this one lies
+predictions = model(ROWS)  # a list of rows, each a dictionary of the input columns
+"""
 ADAPTER_NOTE = (
     "This is an adapter: it needs the checkpoint that base_model_name_or_path in adapter_config.json names, "
     "on another machine perhaps at another place."
@@ -79,6 +84,8 @@ def card(report: dict[str, Any]) -> str:
         if certificate["holds"]
         else f"NOT CONFIRMED by a fresh process: {'; '.join(certificate['reasons'])}."
     )
+    loader = certificate.get("loader", "transformers")
+    notes = [ADAPTER_NOTE if loader == "peft" else "", report.get("note", "")]
     parameters = report["parameters"]
     chosen = (
         f"Step {report['best_step']} of {report['steps']} was the best of {report['scorings']} scorings of the "
@@ -89,7 +96,7 @@ def card(report: dict[str, Any]) -> str:
         [
             "---",
             *on_hub,
-            f"library_name: {'peft' if certificate.get('loader') == 'peft' else 'transformers'}",
+            f"library_name: {loader}",
             "---",
             "",
             f"# {recipe['name']}",
@@ -107,16 +114,16 @@ def card(report: dict[str, Any]) -> str:
                 for split, s in report.get("signatures", {}).items()
                 for name, text in s.items()
             ),
-            *([chosen, ""] if report["scorings"] > 1 else []),
+            *([chosen, ""] if report["scorings"] > 1 and recipe["training"].get("select") != "last" else []),
             confirmed,
             "",
             "## Use",
             "",
             "```python",
-            *_use(report, certificate.get("loader") == "peft").splitlines(),
+            *_use(report, loader).splitlines(),
             "```",
             "",
-            *([ADAPTER_NOTE, ""] if certificate.get("loader") == "peft" else []),
+            *(f"{note}\n" for note in notes if note),
             f"Scored in {recipe['training']['precision']}; in another number format probabilities move a little.",
             "",
             f"Made with finetune {environment['finetune']}, "
@@ -127,9 +134,11 @@ def card(report: dict[str, Any]) -> str:
     )
 
 
-def _use(report: dict[str, Any], adapter: bool) -> str:
-    """How to load the model without this package, and have it write if it writes."""
-    task, auto = report["recipe"]["task"], report["auto_class"]
+def _use(report: dict[str, Any], loader: str) -> str:
+    """How to load the model with the most public library that can, and have it write if it writes."""
+    if loader == "finetune":
+        return FINETUNE_USE
+    task, auto, adapter = report["recipe"]["task"], report["auto_class"], loader == "peft"
     text = (DOUBLED_USE if report.get("doubled") else PEFT_USE) if adapter else TRANSFORMERS_USE
     text = text.format(auto=auto)
     if task.get("prompt") is None:

@@ -20,9 +20,11 @@ from finetune.data.sources.rows import as_rows
 from finetune.data.table import Rows
 from finetune.errors import FinetuneError
 from finetune.evaluation import Encoder, evaluate
-from finetune.predict import Predictor, load
+from finetune.predict import DECISIONS, Predictor, load, load_artefact
 from finetune.quiet import quiet_libraries
+from finetune.recipe import load_recipe
 from finetune.run_directory import FORMAT, RunDirectory, load_own_code, read_json, write_json, writing
+from finetune.tuning.full import Full
 
 ROWS = 64
 """Rows that are compared, spread evenly over the scored split."""
@@ -46,8 +48,9 @@ LAUNCHER = (
 )
 LAUNCHER_PREFIXES = ("ACCELERATE_", "TORCHELASTIC_")
 
-CODE = "--code"
-"""Between the runs and the files that may be executed, in the fresh process's arguments."""
+MERGED, CODE = "--merged", "--code"
+"""In the fresh process's arguments: before the folder of a merged model, between the runs and the files that may be
+executed."""
 
 EXPECTED, PREDICTIONS, RESULT = "expected.safetensors", "predictions.json", "certificate.json"
 
@@ -121,12 +124,22 @@ def _spread(logits: torch.Tensor) -> torch.Tensor:
     return positions[:: -(-logits.numel() // NUMBERS)]
 
 
-def examine(run: RunDirectory) -> dict[str, Any]:
-    """Load the saved model as a stranger would and compare; writes and returns the certificate."""
+def probed_rows(run: RunDirectory) -> Rows:
+    """The rows that a run's certificate compares."""
+    return as_rows(read_json(run.certificate / PREDICTIONS)["rows"], "certificate")
+
+
+def examine(run: RunDirectory, merged: Path | None = None) -> dict[str, Any]:
+    """Load a saved model as a stranger would and compare; writes and returns the certificate.
+
+    Args:
+        run: The run whose answers are expected.
+        merged: Folder of a plain model made of the run's, which is examined instead; its certificate lies there.
+    """
     stored = read_json(run.certificate / PREDICTIONS)
     expected = load_file(run.certificate / EXPECTED)
-    predictor = load(run.path)
-    rows = as_rows(stored["rows"], "certificate")
+    predictor = load(run.path) if merged is None else _load_plain(run, merged)
+    rows = probed_rows(run)
     found, predictions = _probe(
         predictor.module, predictor.encoder, rows, compute("fp32").alone("fp32"), predictor.decisions
     )
@@ -147,8 +160,22 @@ def examine(run: RunDirectory) -> dict[str, Any]:
         "finetune": finetune.__version__,
         "process": os.getpid(),
     }
-    write_json(run.certificate / RESULT, certificate)
+    write_json(result_of(run, merged), certificate)
     return certificate
+
+
+def _load_plain(run: RunDirectory, folder: Path) -> Predictor:
+    """A model that a run's was merged into, loaded without the run's tuning method."""
+    recipe = load_recipe(str(run.path)).model_copy(update={"tuning": Full()})
+    with quiet_libraries():
+        module, encoder = load_artefact(recipe, folder)
+    here = compute("fp32")
+    return Predictor(recipe, module.to(here.device).eval(), encoder, here, read_json(folder / DECISIONS)["decisions"])
+
+
+def result_of(run: RunDirectory, merged: Path | None = None) -> Path:
+    """Where the certificate lies."""
+    return (merged or run.certificate) / RESULT
 
 
 def _compare(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]) -> tuple[float, list[str]]:
@@ -185,7 +212,10 @@ def _differing(predictor: Predictor, before: Sequence[dict[str, Any]], now: Sequ
 
 
 def certify(
-    runs: Sequence[RunDirectory], code: Sequence[str], interrupted: Callable[[], bool] = lambda: False
+    runs: Sequence[RunDirectory],
+    code: Sequence[str],
+    interrupted: Callable[[], bool] = lambda: False,
+    merged: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Certificates of runs, from one fresh process without anything of this one but the files.
 
@@ -195,6 +225,7 @@ def certify(
         runs: The runs.
         code: Files with the user's own classes that may be executed.
         interrupted: Asked while the fresh process works.
+        merged: Folder of a plain model made of the only run's, which is examined instead.
 
     Raises:
         KeyboardInterrupt: `interrupted` said so.
@@ -206,9 +237,10 @@ def certify(
     }
     environment["FINETUNE_CERTIFYING"] = "1"
     for run in runs:  # an older certificate must not speak for what a process that dies did not see
-        (run.certificate / RESULT).unlink(missing_ok=True)
+        result_of(run, merged).unlink(missing_ok=True)
     paths = [str(run.path.resolve()) for run in runs]
-    command = [sys.executable, "-m", "finetune.certificate", *paths, CODE, *code]
+    folder = [] if merged is None else [MERGED, str(merged.resolve())]
+    command = [sys.executable, "-m", "finetune.certificate", *folder, *paths, CODE, *code]
     # a session of its own: Ctrl-C on a terminal reaches this process only, which then decides
     child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
@@ -217,8 +249,8 @@ def certify(
         child.kill()
     found = []
     for run in runs:
-        if (run.certificate / RESULT).exists():
-            found.append(read_json(run.certificate / RESULT))
+        if result_of(run, merged).exists():
+            found.append(read_json(result_of(run, merged)))
         else:
             last = next(iter(errors.strip().splitlines()[::-1]), f"exit code {child.returncode}")
             found.append({"format": FORMAT, "holds": False, "reasons": [f"the fresh process failed: {last}"]})
@@ -238,16 +270,19 @@ def _wait(child: subprocess.Popen[str], interrupted: Callable[[], bool]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Examine runs, one after the other; the exit code says whether all certificates hold."""
     paths, code = arguments[: arguments.index(CODE)], arguments[arguments.index(CODE) + 1 :]
+    merged = None
+    if paths[0] == MERGED:
+        merged, paths = Path(paths[1]), paths[2:]
     holds = True
     for path in paths:
         run = RunDirectory(Path(path))
         try:
             load_own_code(run, code)
             with quiet_libraries():
-                holds &= examine(run)["holds"]
+                holds &= examine(run, merged)["holds"]
         except Exception as error:  # whatever is wrong with one run, the others are still examined
             problems = error.problems if isinstance(error, FinetuneError) else [f"{type(error).__name__}: {error}"]
-            write_json(run.certificate / RESULT, {"format": FORMAT, "holds": False, "reasons": list(problems)})
+            write_json(result_of(run, merged), {"format": FORMAT, "holds": False, "reasons": list(problems)})
             holds = False
     return 0 if holds else 1
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from finetune import __version__
-from finetune.commands import listing, running, using
+from finetune.commands import comparing, listing, running, using
 from finetune.errors import FinetuneError
 
 COMPLAINT = 2
@@ -94,7 +94,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=Path, default=Path("suite"), help="folder of suite.json (default: suite)")
     command.add_argument("--directory", type=Path, help="folder of all runs (default: OUT/runs)")
     command.add_argument("--only", metavar="NAMES", default="", help="some of the recipes, as mrpc,rte")
+    _add_compare(add("compare", comparing.compare, "compare tuning methods on equal terms, over seeds"))
     made_with = "Python file with classes of your own that the run was made with"
+    command = add("diff", comparing.diff, "say what two runs differ in, and which predictions changed")
+    command.add_argument("first", metavar="RUN_A", help="run directory")
+    command.add_argument("second", metavar="RUN_B", help="run directory")
+    command.add_argument("--code", metavar="FILE", action="append", default=[], help=made_with)
     command = add("evaluate", using.evaluate, "score the saved model of a run")
     command.add_argument("run", help="run directory")
     command.add_argument("--split", default="test", help="validation, test or a further one (default: test)")
@@ -124,5 +129,47 @@ def _parser() -> argparse.ArgumentParser:
     command = add("certify", using.certify, "examine saved models again, in one fresh process")
     command.add_argument("runs", nargs="+", metavar="RUN", help="run directories")
     command.add_argument("--code", metavar="FILE", action="append", default=[], help=made_with)
+    command = add(
+        "merge", using.merge, "make a plain model of a run with an adapter, and have a fresh process confirm it"
+    )
+    command.add_argument("run", help="run directory")
+    command.add_argument("--out", type=Path, help="folder of the plain model (default: RUN/merged)")
+    command.add_argument("--code", metavar="FILE", action="append", default=[], help=made_with)
     add("schema", listing.schema, "print the JSON Schema of recipe files, for editors")
     return parser
+
+
+def _add_compare(command: argparse.ArgumentParser) -> None:
+    command.add_argument("recipe", help="FILE.py, FILE.py:NAME, FILE.yaml, FILE.json, or a name of `ls`")
+    command.add_argument("assignments", nargs="*", metavar="FIELD=VALUE", help="changes of the recipe, for all methods")
+    command.add_argument(
+        "--tuning",
+        metavar="SPEC",
+        nargs="+",
+        default=["full", "lora"],
+        help="methods, as full lora:r=16,targets=all (default: full lora); a learning_rate is the middle of its grid",
+    )
+    command.add_argument("--seeds", type=int, default=3, help="runs of each method (default: 3)")
+    command.add_argument(
+        "--learning-rates",
+        type=int,
+        default=3,
+        help="rates that each method is tried with, a factor of 3.16 apart; 1: its own, no search (default: 3)",
+    )
+    command.add_argument(
+        "--extensions", type=int, default=2, help="most runs more of each method while a best rate lies at an edge"
+    )
+    command.add_argument(
+        "--development", type=float, default=0.1, help="share of the training rows that chooses rates (default: 0.1)"
+    )
+    command.add_argument("--reference", metavar="SPEC", help="what the others are held against (default: full)")
+    command.add_argument("--margin", type=float, help="difference that does not matter (default: a point)")
+    command.add_argument("--out", type=Path, default=Path("comparison"), help="folder of it all (default: comparison)")
+    command.add_argument("--directory", type=Path, help="folder of all runs (default: OUT/runs)")
+    command.add_argument(
+        "--print-commands", action="store_true", help="run nothing; print a command for each run that can be made now"
+    )
+    command.add_argument("--keep-checkpoints", action="store_true", help="also of runs that are finished")
+    command.add_argument(
+        "--code", metavar="FILE", action="append", default=[], help="Python file with classes that the recipe names"
+    )

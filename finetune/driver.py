@@ -15,6 +15,7 @@ from finetune.run_directory import RunDirectory
 from finetune.training import checkpoint
 from finetune.training.checkpoint import Position
 from finetune.training.loop import Step, Trainee, check_finite, steps
+from finetune.training.meter import Meter
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ class Driver:
         compute: Compute,
         watcher: Watcher,
         interrupted: Callable[[], bool],
+        meter: Meter,
     ):
         self.prepared = prepared
         self.trainee = trainee
@@ -58,6 +60,7 @@ class Driver:
         self.compute = compute
         self.watcher = watcher
         self.interrupted = interrupted
+        self.meter = meter
         self.training = prepared.recipe.training
         self.position = self._go_on()
         self.begun = self.position.step
@@ -98,7 +101,7 @@ class Driver:
             self.position.step,
             self.interrupted,
         )
-        for step in made:
+        for step in self.meter.watch(made):
             self._log(_line(step))
             due = step.number == self.prepared.steps or _due(self.training.evaluate_every, step)
             self.position = replace(self.position, step=step.number, scored=not due)
@@ -170,7 +173,8 @@ class Driver:
     def note_time(self, seconds: float) -> None:
         """Add a stretch of work to timings.jsonl."""
         if self.compute.first:
-            line = {"seconds": round(seconds, 3), "from_step": self.begun, "to_step": self.position.step}
+            stretch = {"from_step": self.begun, "to_step": self.position.step}
+            line = {"seconds": round(seconds, 3), **stretch, **self.meter.line()}
             with self.directory.timings.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
@@ -178,10 +182,9 @@ class Driver:
         """How often the validation split was scored to choose among checkpoints."""
         return sum('"validation"' in line for line in self.directory.metrics.read_text("utf-8").splitlines())
 
-    def seconds(self) -> dict[str, float]:
-        """Seconds of training with its scorings, over all stretches."""
-        lines = self.directory.timings.read_text("utf-8").splitlines()
-        return {"training": round(sum(json.loads(line)["seconds"] for line in lines), 2)}
+    def stretches(self) -> list[dict[str, Any]]:
+        """What timings.jsonl says of each stretch of work; one that was killed wrote nothing."""
+        return [json.loads(line) for line in self.directory.timings.read_text("utf-8").splitlines()]
 
 
 def _due(every: str | int, step: Step) -> bool:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from finetune import evaluation
 from finetune.compute import Compute, compute
 from finetune.driver import Driver, Watcher
@@ -32,6 +30,7 @@ from finetune.run_directory import (
 )
 from finetune.training import optim
 from finetune.training.loop import Trainee
+from finetune.training.meter import Meter
 
 log = logging.getLogger(__name__)
 
@@ -147,14 +146,13 @@ def _train(prepared: Prepared, directory: RunDirectory, here: Compute, watcher: 
     recipe, training = prepared.recipe, prepared.recipe.training
     built = prepared.build()
     module = built.module.to(here.device)
+    meter = Meter(module, here)
     optimizer = optim.optimizer(module, recipe.tuning, training)
     wrapped = here.accelerator.prepare(module) if here.processes > 1 else module
     trainee = Trainee(module, wrapped, optimizer, recipe.tuning)
-    if here.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
     with Interruption() as interruption:
-        driver = Driver(prepared, trainee, directory, here, watcher, interruption)
+        driver = Driver(prepared, trainee, directory, here, watcher, interruption, meter)
         watcher.started(prepared.steps, driver.position.step, str(directory.path))
         try:
             finished = driver.drive()

@@ -10,6 +10,7 @@ import torch
 from finetune import artefact, evaluation
 from finetune.certificate import certify, record
 from finetune.compute import Compute
+from finetune.costs.figures import costs
 from finetune.data.base import SPLITS
 from finetune.driver import Driver
 from finetune.environment import environment
@@ -76,7 +77,9 @@ def finish(
     scored = {name: evaluation.score(task, train, prepared.splits[name], found) for name, found in predicted.items()}
     for doubt in (doubt for found in scored.values() for doubt in found.doubts):
         log.warning("%s", doubt)
-    seconds = {"scoring": round(time.perf_counter() - began, 2), **driver.seconds()}
+    stretches = driver.stretches()
+    training = round(sum(stretch["seconds"] for stretch in stretches), 2)
+    seconds = {"scoring": round(time.perf_counter() - began, 2), "training": training}
     for name, found in predicted.items():
         lines = evaluation.prediction_lines(task, prepared.splits[name], found, labelled=True)
         write_lines(directory.predictions(name), lines)
@@ -100,7 +103,8 @@ def finish(
         "rows": _row_counts(prepared),
         "losses": losses(prepared),
         "seconds": seconds,
-        "peak_memory_bytes": here.peak_memory(),
+        "peak_memory_bytes": driver.meter.peak(),
+        "costs": costs(directory, trainee, driver.position.step, stretches),
         "bytes_on_disk": {"model": size_of(directory.model), "checkpoints": size_of(directory.checkpoints)},
         "revisions": {
             **recipe.data.revisions(),

@@ -120,3 +120,24 @@ def certify(options: argparse.Namespace) -> int:
     for run, report in zip(runs, reports, strict=True):
         print(f"{run.path}: {report['status']} {'; '.join(report['certificate']['reasons'])}".rstrip())
     return 0 if all(report["status"] == "complete" for report in reports) else 1
+
+
+def merge(options: argparse.Namespace) -> int:
+    """Make a plain model of a run with an adapter."""
+    load_own_code(options.run, options.code)
+    from finetune.interruption import Interruption
+    from finetune.merging import merge
+
+    with Interruption() as interruption:
+        merged = merge(options.run, options.out, interruption)
+    if not merged.holds:
+        reasons = "; ".join(merged.certificate["reasons"])
+        print(f"{merged.folder}: NOT CONFIRMED by a fresh process: {reasons}")
+        return 1
+    print(
+        f"{merged.folder}: a fresh process loaded it with transformers and found the same predictions for "
+        f"{merged.certificate['rows']} rows (largest difference of a logit "
+        f"{merged.certificate['largest_difference']:.1e})\n"
+        f"Load it with: transformers.{merged.auto}.from_pretrained({str(merged.folder)!r})"
+    )
+    return 0

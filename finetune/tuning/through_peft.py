@@ -1,17 +1,31 @@
-"""What the methods share that PEFT implements: its wrapper around the model, its files, its merging."""
+"""What the methods share that PEFT implements: its wrapper around the model, its files, its layers, its merging."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from finetune.errors import RecipeError, listing
 from finetune.tuning.base import Tuning
 from finetune.tuning.stored_base import load_base
 
 if TYPE_CHECKING:
     from peft import PeftConfig
     from torch import nn
+
+
+Targets = Literal["attention", "all"] | tuple[str, ...]
+"""Layers of a model: the projections of its attention that LoRA's authors update, every linear layer but the head, or
+those whose names end so."""
+
+ATTENTION: dict[str, tuple[str, ...]] = {
+    "distilbert": ("q_lin", "v_lin"),
+    "modernbert": ("Wqkv",),
+    "albert": ("query", "value"),
+    "xlnet": ("ff.layer_1", "ff.layer_2"),  # its attention weights are no linear layers
+}
+"""Model type -> layers to update, where PEFT has no default of its own."""
 
 
 class ThroughPeft(Tuning):
@@ -66,8 +80,14 @@ class ThroughPeft(Tuning):
 
     def merge(self, model: nn.Module) -> nn.Module:
         """The base with what was learned added to its weights."""
+        from peft.utils import ModulesToSaveWrapper
+
         super().merge(model)
         peft: Any = model
+        copies = [(name, part) for name, part in peft.named_modules() if isinstance(part, ModulesToSaveWrapper)]
+        for name, wrapper in copies:  # most methods' own merging fails at a head of several layers
+            parent, _, child = name.rpartition(".")
+            setattr(peft.get_submodule(parent), child, wrapper.modules_to_save["default"])
         merged: nn.Module = peft.merge_and_unload()
         return merged
 
@@ -82,3 +102,61 @@ def covering_modules(model: nn.Module, names: set[str]) -> list[str]:
         if prefix and own and not inside and (own <= names or direct & names):
             modules.append(prefix)
     return modules
+
+
+def linear_layers(model: nn.Module) -> list[str]:
+    """Names of the linear layers whose matrix belongs to them alone."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, (nn.Linear, Conv1D)) and id(module.weight) not in embeddings
+    ]
+
+
+def target_layers(model: nn.Module, heads: list[str], targets: Targets) -> list[str]:
+    """Whole names of the linear layers that `targets` means: never the head, never a matrix tied to the embeddings.
+
+    Raises:
+        RecipeError: No layer has such a name, or the attention of this architecture is not known.
+    """
+    linear = [name for name in linear_layers(model) if not within(name, heads)]
+    if targets == "all":
+        return linear
+    wanted = targets if isinstance(targets, tuple) else attention(model)
+    found = [name for name in linear if any(f".{name}".endswith(f".{end}") for end in wanted)]
+    missing = [end for end in wanted if not any(f".{name}".endswith(f".{end}") for name in linear)]
+    if missing or not found:
+        ends = sorted({name.rpartition(".")[2] for name in linear})
+        absent = listing(map(repr, missing), 10)
+        raise RecipeError(f"tuning.targets: no linear layer is named {absent}. Known: {listing(ends, 20)}.")
+    return found
+
+
+def within(name: str, modules: list[str]) -> bool:
+    """Whether a module is one of these or lies inside one."""
+    return any(f"{name}.".startswith(f"{module}.") for module in modules)
+
+
+def model_type(model: Any) -> str:
+    """Of the model, or of the decoder of a composite one."""
+    kind: str = getattr(model.config, "decoder", model.config).model_type
+    return kind
+
+
+def attention(model: nn.Module) -> tuple[str, ...]:
+    """Ends of the names of an architecture's attention projections that LoRA's authors update: query and value.
+
+    Raises:
+        RecipeError: They are not known.
+    """
+    from peft.utils.constants import TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING as DEFAULTS
+
+    kind = model_type(model)
+    targets = ATTENTION.get(kind) or DEFAULTS.get(kind)
+    if not targets or isinstance(targets, str):
+        raise RecipeError(f"tuning.targets: the attention layers of {kind!r} are not known; use all, or name them.")
+    return tuple(targets)

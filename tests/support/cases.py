@@ -96,6 +96,20 @@ CASES: dict[str, Case] = {
 TUNINGS: dict[str, type[Tuning]] = {
     name: catalog.find(Tuning.package, name, Tuning) for name in catalog.names(Tuning.package)
 }
+SETTINGS: dict[str, dict[str, object]] = {
+    "adapter": {"reduction": 4},
+    "p_tuning": {"tokens": 4},
+    "partial": {"layers": 1},
+    "peft": {"method": "vera"},
+    "prefix": {"tokens": 4},
+    "prompt": {"tokens": 4},
+}
+"""What a method needs to be told, or must be told for a model of two layers with 32 positions."""
+
+
+def method(name: str) -> Tuning:
+    """A method of the catalog with settings that fit tiny models."""
+    return TUNINGS[name](**SETTINGS.get(name, {}))
 
 
 def recipe(
@@ -109,6 +123,6 @@ def recipe(
         task=chosen.task,
         data=Data.rows(chosen.rows(rows), validation=chosen.rows(rows // 2, seed=1)),
         model=path,
-        tuning=tuning if isinstance(tuning, Tuning) else TUNINGS[tuning](),
+        tuning=tuning if isinstance(tuning, Tuning) else method(tuning),
         training=Training(**settings),
     )
