@@ -58,7 +58,10 @@ def save(prepared: Prepared, trainee: Trainee, directory: RunDirectory, decision
     with writing(unfinished):
         unfinished.mkdir()
         prepared.recipe.tuning.save(trainee.module, unfinished)
-        prepared.checkpoint.tokenizer.save_pretrained(unfinished)
+        tokenizer = prepared.checkpoint.tokenizer
+        if prepared.head.auto == "AutoModelForCausalLM":
+            tokenizer.padding_side = "left"  # whoever has it write several texts at once needs them to end side by side
+        tokenizer.save_pretrained(unfinished)
         if prepared.head.generation:  # an adapter's folder has none of its own
             GenerationConfig(**prepared.head.generation).save_pretrained(unfinished)
         write_json(unfinished / DECISIONS, {"format": FORMAT, "decisions": decisions})

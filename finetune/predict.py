@@ -15,7 +15,7 @@ from finetune.data.sources.rows import as_rows
 from finetune.errors import DataError, RecipeError, RunError, nearest
 from finetune.evaluation import Encoder, evaluate
 from finetune.model import auto_class
-from finetune.pretrained import token_limit, tokenizer_of
+from finetune.pretrained import set_padding, token_limit, tokenizer_of
 from finetune.quiet import quiet_libraries
 from finetune.recipe import Recipe, load_recipe
 from finetune.run_directory import RunDirectory, read_json
@@ -129,6 +129,7 @@ def load_artefact(recipe: Recipe, folder: Path) -> tuple[nn.Module, Encoder]:
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     tokenizer, digest = tokenizer_of(str(folder), local=True)
+    set_padding(tokenizer, config)
     limit = token_limit(recipe.task, recipe.tuning, config)
     module = recipe.tuning.load(folder, auto_class(recipe.task.head(config)))
     return module, Encoder(recipe.task, tokenizer, digest, limit, recipe.training.seed)

@@ -32,6 +32,8 @@ POSITIONS_AFTER_PADDING = {
     "data2vec-text",
 }
 """Model types that count positions from the pad token's id + 1, so that they take fewer tokens than positions."""
+READS_LAST = {"xlnet"}
+"""Model types whose heads for whole texts read the last position, a pad token's or not."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ def open_checkpoint(model: Model, rows: Rows | None = None, columns: Sequence[st
         digest = _config_digest(config)
     else:
         digest = commit or _folder_digest(Path(path), weights=model.initialize == "pretrained")
+    set_padding(tokenizer, config)
     return Checkpoint(path, config, tokenizer, found, digest, tokenizer_digest)
 
 
@@ -245,6 +248,14 @@ def tokenizer_of(path: str, local: bool, revision: str | None = None) -> tuple[P
             )
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer, _tokenizer_digest(tokenizer)
+
+
+def set_padding(tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig) -> None:
+    """Have rows filled up on the side that the architecture's heads do not read: XLNet's read the last position.
+
+    What a checkpoint's own tokenizer says of it is meant for writing, which decides by itself.
+    """
+    tokenizer.padding_side = "left" if config.model_type in READS_LAST else "right"
 
 
 def _folder_digest(folder: Path, weights: bool) -> str:

@@ -112,7 +112,7 @@ def opened(
     terms = settle(recipe, tuning, seeds, learning_rates, Path(out), runs, margin, reference, extensions, development)
     with quiet_libraries():
         plan = Plan(terms, record, compute(recipe.training.precision).device.type)
-    if speaks():
+    if speaks() and not record.path.exists():
         record.save()
     return plan
 

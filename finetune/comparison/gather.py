@@ -120,7 +120,7 @@ def _method(plan: Plan, method: Method) -> dict[str, Any]:
         "name": method.name,
         "tuning": tuning.model_dump(mode="json"),
         "learning_rate": rate,
-        "at_edge": plan.at_edge(method.name),
+        "at_edge": rate is not None and plan.at_edge(method.name),
         "search": [
             _trial(plan, cell, number) for number, round in enumerate(plan.searches[method.name]) for cell in round
         ],

@@ -18,7 +18,7 @@ def costs(directory: RunDirectory, trainee: Trainee, step: int, stretches: Seque
     """What a run cost, besides its parameters and seconds.
 
     `memory_bytes` is the most that a step took over the loaded model: gradients, activations, the optimizer's state;
-    of the first process where there are several. `rows_per_second` counts features, in optimizer steps alone, all but
+    of the first process where there are several. On a CPU the allocator's habits move it by some tens of MB. `rows_per_second` counts features, in optimizer steps alone, all but
     the first of each stretch. Both are None where no stretch ended by itself: a killed one leaves no measure, and
     `measured` says which steps there is one of.
 

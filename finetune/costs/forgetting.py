@@ -125,4 +125,5 @@ def _tuned(language: Any, loaded: Any) -> nn.Module:
         raise _Without(f"{type(plain).__name__} has another backbone than {type(language).__name__}")
     setattr(language, language.base_model_prefix, backbone)
     language.tie_weights()
-    return language.eval()  # type: ignore[no-any-return]
+    tuned: nn.Module = language.eval()
+    return tuned

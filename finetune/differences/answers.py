@@ -16,7 +16,7 @@ import numpy as np
 from finetune.data.sources.rows import as_rows
 from finetune.data.table import Rows
 from finetune.differences.matching import Row, row
-from finetune.errors import FinetuneError
+from finetune.errors import FinetuneError, RunError
 from finetune.recipe import Recipe, load_recipe
 from finetune.run_directory import RunDirectory, read_json
 from finetune.tasks.base import Task
@@ -39,8 +39,15 @@ class Run:
 
     @staticmethod
     def at(path: Path) -> Run:
-        """The run of a directory."""
-        return Run(RunDirectory(path))
+        """The run of a directory.
+
+        Raises:
+            RunError: It is none.
+        """
+        directory = RunDirectory(path)
+        if not directory.recipe.exists():
+            raise RunError(f"{path} is no run directory: it has no {directory.recipe.name}.")
+        return Run(directory)
 
     @cached_property
     def recipe(self) -> Recipe:

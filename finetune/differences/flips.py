@@ -11,7 +11,7 @@ import numpy as np
 from finetune.differences.answers import Answers
 from finetune.differences.matching import matched
 from finetune.errors import listing
-from finetune.statistics.paired import compared, right_rows
+from finetune.statistics.paired import all_compared, right_rows
 from finetune.statistics.seeds import all_pseudo_values, interval
 from finetune.tasks.base import Task
 
@@ -56,17 +56,20 @@ def flips(before: Answers, after: Answers, task: Task) -> dict[str, Any]:
     names = [name for name in before.run.report["scores"][before.split] if name in first_names & second_names]
     unlike = [name for name in before.run.report["scores"][before.split] if name not in names]
     if unlike:
-        result["problems"].append(f"not compared, for the runs count them in different ways: {listing(unlike)}")
+        result["problems"].append(
+            f"not compared, for they cannot be found again from the predictions: {listing(unlike)}"
+        )
     one, other = first[old], second[new]
     values = [all_pseudo_values(statistics, task.aggregate) for statistics in (one, other)]
+    tests = all_compared(other, one, task.aggregate)
+    rights = right_rows(np.vstack([one, other]), task.aggregate)
     for name in names:
         over_rows = interval((values[1][name] - values[0][name])[None])
-        test = compared(other, one, task.aggregate, name)
         ends = {"before": float(values[0][name].mean()), "after": float(values[1][name].mean())}
-        result["scores"][name] = {**ends, "low": over_rows.low, "high": over_rows.high, **asdict(test)}
-        rights = [right_rows(statistics, task.aggregate, name) for statistics in (one, other)]
-        if result["right_by"] is None and rights[0] is not None and rights[1] is not None:
-            lost, gained = np.flatnonzero(rights[0] & ~rights[1]), np.flatnonzero(~rights[0] & rights[1])
+        result["scores"][name] = {**ends, "low": over_rows.low, "high": over_rows.high, **asdict(tests[name])}
+        if result["right_by"] is None and name in rights:
+            was, now = np.split(rights[name], 2)
+            lost, gained = np.flatnonzero(was & ~now), np.flatnonzero(~was & now)
             result |= {"right_by": name, "right_to_wrong": len(lost), "wrong_to_right": len(gained)}
             most = max(MOST // 2, MOST - len(gained))
             result["examples"] = _examples(pairs, lost[:most], "right to wrong")

@@ -12,6 +12,9 @@ import numpy as np
 
 from finetune.statistics.resampling import Scores
 
+ROUNDING = 1e-12
+"""By which two computations of a difference may differ."""
+
 
 @dataclass(frozen=True)
 class Paired:
@@ -33,37 +36,54 @@ class Paired:
 
 
 def compared(first: np.ndarray, second: np.ndarray, aggregate: Scores, name: str) -> Paired:
-    """The test that fits the score.
+    """One score by the test that fits it: see `all_compared`."""
+    return all_compared(first, second, _only(name, aggregate))[name]
+
+
+def all_compared(first: np.ndarray, second: np.ndarray, aggregate: Scores) -> dict[str, Paired]:
+    """Every score by the test that fits it.
 
     Args:
         first: `(rows, k)` statistics of a model.
         second: Of the other, the same rows.
         aggregate: Computes the scores.
-        name: Of the score.
     """
-    one, other = (aggregate(found, np.ones(len(found)))[name] for found in (first, second))
-    rights = [right_rows(found, aggregate, name) for found in (first, second)]
-    if rights[0] is not None and rights[1] is not None:
-        return Paired("McNemar", one - other, *mcnemar(rights[0], rights[1]))
-    return Paired("paired bootstrap", one - other, paired_bootstrap(first, second, aggregate, name), None, None)
+    rows = len(first)
+    rights = right_rows(np.vstack([first, second]), aggregate)
+    one, other = aggregate(first, np.ones(rows)), aggregate(second, np.ones(rows))
+    drawn = bootstrap_p_values(
+        first, second, lambda found, weights: {n: v for n, v in aggregate(found, weights).items() if n not in rights}
+    )
+    found = {}
+    for name in one.keys() & other.keys():
+        if name in rights:
+            found[name] = Paired("McNemar", one[name] - other[name], *mcnemar(*np.split(rights[name], 2)))
+        else:
+            found[name] = Paired("paired bootstrap", one[name] - other[name], drawn[name], None, None)
+    return {name: found[name] for name in one if name in found}
 
 
-def right_rows(statistics: np.ndarray, aggregate: Scores, name: str) -> np.ndarray | None:
-    """Which rows are right, `(rows,)`, where the score is the share of right rows; None where it is not.
+def right_rows(statistics: np.ndarray, aggregate: Scores) -> dict[str, np.ndarray]:
+    """Score -> which rows are right, `(rows,)`, for each score that is the share of right rows, and not 0.
 
     Args:
         statistics: `(rows, k)`.
         aggregate: Computes the scores.
-        name: Of the score.
     """
     distinct, kind, frequency = np.unique(statistics, axis=0, return_inverse=True, return_counts=True)
-    alone = np.zeros(len(distinct))
+    shares = {name: value for name, value in aggregate(distinct, frequency.astype(float)).items() if value != 0}
+    alone: dict[str, list[float]] = {name: [] for name in shares}
     for position in range(len(distinct)):
-        alone[position] = aggregate(distinct[position : position + 1], np.ones(1))[name]
-        if alone[position] not in (0, 1):
-            return None
-    score = aggregate(distinct, frequency.astype(float))[name]
-    return alone[kind.reshape(-1)] == 1 if np.isclose(frequency @ alone / frequency.sum(), score) else None
+        found = aggregate(distinct[position : position + 1], np.ones(1))
+        alone = {name: [*each, found[name]] for name, each in alone.items() if found.get(name) in (0, 1)}
+        if not alone:
+            break
+    means = {name: np.array(each) for name, each in alone.items()}
+    return {
+        name: each[kind.reshape(-1)] == 1
+        for name, each in means.items()
+        if np.isclose(frequency @ each / frequency.sum(), shares[name])
+    }
 
 
 def mcnemar(first_right: np.ndarray, second_right: np.ndarray) -> tuple[float, int, int]:
@@ -85,41 +105,52 @@ def mcnemar(first_right: np.ndarray, second_right: np.ndarray) -> tuple[float, i
 
 
 def paired_bootstrap(
-    first_statistics: np.ndarray,
-    second_statistics: np.ndarray,
-    aggregate: Scores,
-    name: str,
-    resamples: int = 1000,
-    seed: int = 0,
+    first_statistics: np.ndarray, second_statistics: np.ndarray, aggregate: Scores, name: str
 ) -> float | None:
+    """The p value of one score: see `bootstrap_p_values`."""
+    return bootstrap_p_values(first_statistics, second_statistics, _only(name, aggregate))[name]
+
+
+def bootstrap_p_values(
+    first: np.ndarray, second: np.ndarray, aggregate: Scores, resamples: int = 1000, seed: int = 0
+) -> dict[str, float | None]:
     """The paired bootstrap test (Riezler & Maxwell 2005): rows are drawn with replacement, the same for both models.
 
     The differences drawn lie around the one that was found; how often they stray from it by as much as it lies from 0
     is the two-sided p value. One is added to both counts, so that it is never 0 (Davison & Hinkley 1997).
 
     Args:
-        first_statistics: `(rows, k)` of a model.
-        second_statistics: Of the other, the same rows.
+        first: `(rows, k)` statistics of a model.
+        second: Of the other, the same rows.
         aggregate: Computes the scores.
-        name: Of the score.
         resamples: How many are drawn.
         seed: Same seed, same p.
 
     Returns:
-        The p value; None where a score is no number.
+        Score -> p value; None where a score is no number.
     """
-    width = first_statistics.shape[1]
-    both = np.hstack([first_statistics, second_statistics])
-    distinct, frequency = np.unique(both, axis=0, return_counts=True)
+    width = first.shape[1]
+    distinct, frequency = np.unique(np.hstack([first, second]), axis=0, return_counts=True)
     generator = np.random.default_rng(seed)
 
-    def difference(counts: np.ndarray) -> float:
+    def differences(counts: np.ndarray) -> dict[str, float]:
         weights = counts.astype(float)
-        return aggregate(distinct[:, :width], weights)[name] - aggregate(distinct[:, width:], weights)[name]
+        one, other = aggregate(distinct[:, :width], weights), aggregate(distinct[:, width:], weights)
+        return {name: value - other.get(name, np.nan) for name, value in one.items()}
 
-    found = difference(frequency)
-    if not np.isfinite(found):
-        return None
-    draws = [difference(generator.multinomial(len(both), frequency / len(both))) for _ in range(resamples)]
-    strays = np.abs(np.array(draws) - found)
-    return float((1 + (strays >= abs(found) - 1e-12).sum()) / (1 + resamples))
+    found = differences(frequency)
+    strays = dict.fromkeys(found, 0)
+    for _ in range(resamples if any(found.values()) else 0):  # equal scores need no draw
+        drawn = differences(generator.multinomial(len(first), frequency / len(first)))
+        for name, value in found.items():
+            strays[name] += not abs(drawn.get(name, np.nan) - value) < abs(value) - ROUNDING  # no number strays too
+    return {
+        name: (1.0 if value == 0 else (1 + strays[name]) / (1 + resamples)) if np.isfinite(value) else None
+        for name, value in found.items()
+    }
+
+
+def _only(name: str, aggregate: Scores) -> Scores:
+    return lambda statistics, weights: {
+        key: value for key, value in aggregate(statistics, weights).items() if key == name
+    }

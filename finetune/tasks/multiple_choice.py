@@ -207,7 +207,7 @@ class MultipleChoice(Texts):
         if mode != "predict":
             targets["labels"] = torch.tensor([feature["target"] for feature in features])
         weight = torch.tensor([feature["weight"] for feature in features], dtype=torch.float64)
-        return Batch(padded(flat, tokenizer), targets, weight)
+        return Batch(padded(flat, tokenizer, left=tokenizer.padding_side == "left"), targets, weight)
 
     def loss(self, output: Any, batch: Batch) -> tuple[Tensor, Tensor]:
         """Cross entropy over the choices of each feature, summed; choices that a feature has not are minus infinity."""

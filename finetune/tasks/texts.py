@@ -69,12 +69,12 @@ class Texts(Task):
     def collate(
         self, features: Sequence[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, mode: Mode, seeds: Sequence[int]
     ) -> Batch:
-        """Token ids `(features, length)`, padded on the right; targets `(features,)` or `(features, classes)`."""
+        """Token ids `(features, length)`; targets `(features,)` or `(features, classes)`."""
         import torch
 
         targets = {} if mode == "predict" else {"labels": torch.from_numpy(np.array([f["target"] for f in features]))}
         weight = torch.tensor([f["weight"] for f in features], dtype=torch.float64)
-        return Batch(padded(features, tokenizer), targets, weight)
+        return Batch(padded(features, tokenizer, left=tokenizer.padding_side == "left"), targets, weight)
 
 
 class Classes(Texts):

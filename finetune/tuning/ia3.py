@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from pydantic import PositiveFloat
@@ -53,7 +52,7 @@ class IA3(ThroughPeft):
         return IA3Config(
             task_type=peft_task,
             target_modules=[*outputs, *inputs],
-            feedforward_modules="|".join(map(re.escape, inputs)),  # a list PEFT would want among shortened target names
+            feedforward_modules=inputs,
             modules_to_save=heads or None,
         )
 

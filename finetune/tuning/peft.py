@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, JsonValue, PositiveFloat, field_validator, model_validator
 
 from finetune.errors import RecipeError, unknown
-from finetune.tuning.through_peft import ThroughPeft, attention, model_type, within
+from finetune.tuning.through_peft import ThroughPeft, attention, model_type
 
 if TYPE_CHECKING:
     from peft import PeftConfig
@@ -149,10 +149,9 @@ class PEFT(ThroughPeft):
         return None
 
     def adapter(self, model: nn.Module, peft_task: str | None, heads: list[str], steps: int) -> PeftConfig:
-        """PEFT's configuration with the settings, for layers outside the heads."""
+        """PEFT's configuration with the settings."""
         kind = _kinds()[self.method]
         known = {field.name for field in dataclasses.fields(kind)}
-        inside = [name for name, _ in model.named_modules() if name and within(name, heads)]
         quiet = {"progressbar": False} if "progressbar" in known else {}
         settings: dict[str, Any] = {**quiet, **self.settings, "task_type": peft_task}
         if "modules_to_save" in known:
@@ -160,7 +159,7 @@ class PEFT(ThroughPeft):
         elif heads:
             raise RecipeError(f"tuning.method={self.method}: PEFT trains no head beside it, and this task has one.")
         if "target_modules" in known:
-            settings["target_modules"] = self._targets(model, inside)
+            settings["target_modules"] = self._targets(model)
         try:
             return kind(**settings)
         except ERRORS as error:
@@ -192,17 +191,13 @@ class PEFT(ThroughPeft):
         """PEFT's methods that have no weights to add up."""
         return UNMERGEABLE.get(self.method, "")
 
-    def _targets(self, model: nn.Module, inside: list[str]) -> Any:
-        """The layers named in the settings, by PEFT, or as for LoRA; by their whole names, those of heads left out."""
+    def _targets(self, model: nn.Module) -> Any:
+        """The layers named in the settings, by PEFT, or as for LoRA; PEFT leaves those of heads out."""
         from peft.mapping import PEFT_TYPE_TO_TUNER_MAPPING
 
-        defaults: dict[str, Any] = getattr(PEFT_TYPE_TO_TUNER_MAPPING[self.method.upper()], "target_module_mapping", {})
-        wanted: Any = self.settings.get("target_modules") or defaults.get(model_type(model)) or list(attention(model))
-        if isinstance(wanted, str):
-            return wanted
-        names = {name for name, _ in model.named_modules()} - set(inside)
-        found = sorted(name for name in names if any(f".{name}".endswith(f".{end}") for end in wanted))
-        return found or wanted
+        tuner = PEFT_TYPE_TO_TUNER_MAPPING[self.method.upper()]
+        defaults: dict[str, Any] = getattr(tuner, "target_module_mapping", None) or {}
+        return self.settings.get("target_modules") or defaults.get(model_type(model)) or list(attention(model))
 
     def _failed(self, error: Exception) -> str:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]

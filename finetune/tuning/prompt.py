@@ -56,7 +56,9 @@ class Prompt(EmbeddedPrompt):
 
         wrapped: Any = super().apply(model, peft_task, fresh, steps)
         if self.text is not None:  # PEFT would begin with the special tokens around it
-            tokenizer = AutoTokenizer.from_pretrained(model.name_or_path, revision=model.config._commit_hash)
+            tokenizer = AutoTokenizer.from_pretrained(
+                model.name_or_path, revision=getattr(model.config, "_commit_hash", None)
+            )
             ids = tokenizer(self.text, add_special_tokens=False)["input_ids"]
             if not ids:
                 raise RecipeError(f"tuning.text = {self.text!r} has no tokens to begin with.")

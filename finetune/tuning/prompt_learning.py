@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 JOINED = "encoder-decoder"
 """Model type of two models joined into one."""
-SCALED_LATER = ("marian", "pegasus", "bigbird_pegasus")
+SCALED_LATER = ("blenderbot-small", "marian", "mvp", "pegasus")
 """Model types that scale the embeddings of tokens, if they do, but not those that they are given."""
 PADDED_LEFT = ("xlnet",)
 """Encoders that read a text up to its last place, so that padding stands between virtual tokens and text."""
@@ -30,7 +30,6 @@ class PromptLearning(ThroughPeft):
     """A method of virtual tokens. The checkpoint stays as it is."""
 
     unmergeable: ClassVar[str] = "virtual tokens stand beside the weights and cannot become part of them"
-
     embeds: ClassVar[bool] = False
     """Whether the model gets embeddings instead of tokens."""
 
@@ -58,9 +57,8 @@ class PromptLearning(ThroughPeft):
         Raises:
             RecipeError: The architecture is not as PEFT takes it to be.
         """
-        inside = {
-            f"base_model.{name}".removeprefix("base_model.model.") for name in fresh
-        }  # one level less than LoRA's
+        # PEFT puts one level less around a model with virtual tokens than around one with updates
+        inside = {f"base_model.{name}".removeprefix("base_model.model.") for name in fresh}
         wrapped = super().apply(model, peft_task, fresh | inside, steps)
         wrapped.register_forward_pre_hook(_one_text_a_row, with_kwargs=True)
         _try(wrapped, self.embeds)
@@ -179,7 +177,8 @@ def _try(wrapped: Any, by_embeddings: bool) -> None:
     """
     import torch
 
-    base, training = wrapped.get_base_model(), wrapped.training
+    base = wrapped.get_base_model()
+    training = base.training
     some = [token for token in range(4) if token != base.config.pad_token_id]  # RoBERTa gives padding no position
     tokens = torch.tensor([some], device=base.device)
     reader = base.get_encoder() if base.config.is_encoder_decoder else base

@@ -39,14 +39,22 @@ COMBINATIONS = [
     for number, architecture in enumerate(tiny.ARCHITECTURES)
     for turn in range(0, len(METHODS), 5)
 ]
-"""Every architecture with three methods, every method on two or three architectures; `make matrix` tries them all."""
-REFUSED: set[tuple[str, str]] = set()
+"""Every architecture with three methods, every method on three architectures; `make matrix` tries them all."""
+REFUSED = {
+    ("albert", "prefix"),
+    ("bart", "prompt"),
+    ("gpt2", "p_tuning"),
+    ("qwen3", "bitfit"),
+    ("t5", "p_tuning"),
+    ("t5", "prefix"),
+    ("xlnet", "prompt"),
+}
 """Those of them that a method refuses in words."""
 
 
 def test_every_architecture_and_method_is_there():
     assert len(tiny.ARCHITECTURES) == len(HEADS) == 13
-    assert set(METHODS) == set(catalog.names(Tuning.package)) and len(METHODS) == 15
+    assert set(METHODS) == set(catalog.names(Tuning.package)) and len(METHODS) == 13
     assert len(COMBINATIONS) == 39
     assert {architecture for architecture, _ in COMBINATIONS} == set(tiny.ARCHITECTURES)
     assert {method for _, method in COMBINATIONS} == set(METHODS)

@@ -8,7 +8,6 @@ from functools import cache
 
 import numpy as np
 import pytest
-import torch
 
 from finetune import catalog, run
 from finetune.errors import RecipeError
@@ -18,6 +17,7 @@ from finetune.recipe import load_recipe
 from finetune.run_directory import RunDirectory
 from finetune.tasks.base import Task
 from finetune.training import checkpoint as checkpoints
+from tests.matrix.answers import differing
 from tests.matrix.layout import Cell
 from tests.matrix.page import refusals
 from tests.support import toy_tasks
@@ -69,12 +69,12 @@ def test_every_task_head_method_and_architecture_is_there():
     names = catalog.names(Task.package)
     assert set(names) <= set(CASES)
     assert sorted(GROUPS) == sorted(CASES)
-    assert len(names) == 10 and len(CASES) == 14 and len(TUNINGS) == 15
+    assert len(names) == 10 and len(CASES) == 14 and len(TUNINGS) == 13
     places = {(case, architecture) for case, members in CASES.items() for architecture in members.architectures}
     assert {combination[:2] for combination in SAMPLE} == places
     head_of = {case: head for head, cases in HEADS.items() for case in cases}
     tried = {(head_of[case], method) for case, _, method in [*SAMPLE, *REFUSED]}
-    assert len(tried) == len(HEADS) * len(TUNINGS) == 105
+    assert len(tried) == len(HEADS) * len(TUNINGS) == 91
 
 
 @pytest.fixture(scope="module")
@@ -127,11 +127,8 @@ def test_trained_parameters_are_reloaded_bit_equal(runs, predictor_of, combinati
     report = directory.read_report()
     path = checkpoints.at(directory.checkpoints, report["best_step"] or report["steps"])
     stored = checkpoints.load_file(path / checkpoints.PARAMETERS)
-    module = predictor_of(combination).module
-    loaded = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     assert stored
-    for name, value in stored.items():
-        assert torch.equal(loaded[name], value), name
+    assert differing(stored, predictor_of(combination).module) is None
 
 
 @pytest.mark.parametrize("combination", grouped(SAMPLE))

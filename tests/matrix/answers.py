@@ -10,6 +10,7 @@ from torch import nn
 
 from finetune.evaluation import Encoder
 from finetune.preparation import Prepared
+from finetune.tasks.base import Batch
 
 TOLERANCE = 1e-4
 """Largest difference of an answer, relative to its size where that is above 1."""
@@ -53,12 +54,29 @@ def loss(module: nn.Module, encoder: Encoder, prepared: Prepared, members: list[
 
 def logits(module: nn.Module, prepared: Prepared) -> list[torch.Tensor]:
     """Every output called logits for the validation rows, in one batch."""
+    with torch.inference_mode():
+        return _logits(module(**_validation(prepared).inputs))
+
+
+def _logits(output: Any) -> list[torch.Tensor]:
+    return [value for name, value in output.items() if name.endswith("logits")]
+
+
+def _validation(prepared: Prepared) -> Batch:
     encoder, mode = prepared.encoder, prepared.encoder.task.probed
     features = encoder.features(prepared.splits["validation"], mode, keep=False)
-    batch = encoder.batch(features, range(len(features)), mode)
+    return encoder.batch(features, range(len(features)), mode)
+
+
+def heeded(module: nn.Module, prepared: Prepared) -> frozenset[str]:
+    """Names of the inputs that count: with those of another row the logits are others."""
+    batch = _validation(prepared)
     with torch.inference_mode():
-        output = module(**batch.inputs)
-    return [value for name, value in output.items() if name.endswith("logits")]
+        before = _logits(module(**batch.inputs))
+        others = {name: {**batch.inputs, name: value.roll(1, dims=0)} for name, value in batch.inputs.items()}
+        return frozenset(
+            name for name, inputs in others.items() if distance(before, _logits(module(**inputs))) > TOLERANCE
+        )
 
 
 def distance(one: list[torch.Tensor], other: list[torch.Tensor]) -> float:

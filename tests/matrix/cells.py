@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import torch
 
 from finetune.errors import ModelError, RecipeError
 from finetune.model import load_weights
@@ -16,58 +15,31 @@ from finetune.recipe import Recipe
 from tests.matrix import examination, layout
 from tests.matrix.examination import Broken, Plain
 from tests.matrix.layout import CELLS, Cell
-from tests.support import tiny
 
 PARAMETERS = [
     pytest.param(cell, id=str(cell), marks=pytest.mark.xdist_group(f"{cell.head}-{cell.architecture}"))
     for cell in CELLS
 ]
 """Those of a head on an architecture are examined in one process, which finds out once what they share."""
-TRAINED_SIZE = 0.2
-"""Standard deviation of the weights; the library's .02 would make a model so tame that no token minds another."""
-NOTHING_THERE = {
-    "frozen": lambda module, fresh: not fresh,
-    "bitfit": lambda module, fresh: not any(name.endswith("bias") for name, _ in module.named_parameters()),
-}
+NOTHING_THERE = {"frozen": lambda module, fresh: not fresh}
 """Methods that only the weights tell that there is nothing to train: how to see it."""
 
 
 @pytest.fixture(scope="session")
-def checkpoint_of(tmp_path_factory):
-    """A function from an architecture's name to a checkpoint of it with weights as large as trained ones."""
-    folder = tmp_path_factory.mktemp("grown")
-
-    @cache
-    def make(architecture: str) -> str:
-        from transformers import AutoModel, AutoModelForCausalLM
-
-        path = folder / architecture
-        tiny.save(architecture, path)
-        kind = AutoModelForCausalLM if architecture == "gpt2" else AutoModel
-        module = kind.from_pretrained(path)
-        with torch.no_grad():
-            for parameter in module.parameters():
-                if parameter.dim() > 1 and 0 < parameter.std() < TRAINED_SIZE:
-                    parameter.mul_(TRAINED_SIZE / parameter.std())
-        module.save_pretrained(path)
-        return str(path)
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def plain_of(checkpoint_of):
+def plain_of(lively_checkpoint):
     """A function from a head and an architecture to the model without a method, made once."""
     return cache(
         lambda head, architecture: examination.without_method(
-            layout.recipe_of(Cell(head, architecture, "full"), checkpoint_of(architecture))
+            layout.recipe_of(Cell(head, architecture, "full"), lively_checkpoint(architecture))
         )
     )
 
 
 @pytest.mark.parametrize("cell", PARAMETERS)
-def test_cell_holds_or_is_refused_for_a_reason(cell, checkpoint_of, plain_of, tmp_path, monkeypatch, record_property):
-    path = checkpoint_of(cell.architecture)
+def test_cell_holds_or_is_refused_for_a_reason(
+    cell, lively_checkpoint, plain_of, tmp_path, monkeypatch, record_property
+):
+    path = lively_checkpoint(cell.architecture)
     if layout.absence(cell.head, cell.architecture, path):
         record_property("cell", {"cell": vars(cell), "outcome": "no such head"})
         return

@@ -1,9 +1,30 @@
 """Gathers what the cells report, from every worker, and writes the page once all of them hold."""
 
+from functools import cache
+
+import pytest
+
 from tests.matrix.layout import CELLS, Cell
 from tests.matrix.page import PAGE, page
+from tests.support import tiny
+
+TRAINED_SIZE = 0.2
+"""Standard deviation of the weights of a checkpoint, so that its tokens mind each other."""
 
 outcomes = {}
+
+
+@pytest.fixture(scope="session")
+def lively_checkpoint(tmp_path_factory):
+    """A function from an architecture's name to the folder of a checkpoint of it."""
+    folder = tmp_path_factory.mktemp("lively")
+
+    @cache
+    def make(architecture: str) -> str:
+        tiny.save(architecture, folder / architecture, TRAINED_SIZE)
+        return str(folder / architecture)
+
+    return make
 
 
 def pytest_runtest_logreport(report):

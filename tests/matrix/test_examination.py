@@ -56,6 +56,18 @@ class Leaking(Full):
         return self.apply(super().load(folder, auto), None, set(), 0)
 
 
+class Deaf(Full):
+    def apply(self, model, peft_task, fresh, steps):
+        def seeing_all(module, arguments, named):
+            return arguments, {**named, "attention_mask": None}
+
+        model.register_forward_pre_hook(seeing_all, with_kwargs=True)
+        return model
+
+    def load(self, folder, auto):
+        return self.apply(super().load(folder, auto), None, set(), 0)
+
+
 class OtherwiseMerged(Full):
     def merge(self, model):
         with torch.no_grad():
@@ -85,6 +97,7 @@ BROKEN = {
     Idle: "something trained never had a gradient",
     Forgetful: "something trained is not the same once it is loaded",
     Changed: "the loaded model has other logits",
+    Deaf: "an input of the model is not heeded",
     Leaking: "padding changes a loss",
     OtherwiseMerged: "the merged model has other logits",
     NotMerged: "the merged model is of another class",
@@ -93,10 +106,10 @@ BROKEN = {
 
 
 @pytest.fixture(scope="module")
-def made(checkpoint):
+def made(lively_checkpoint):
     """A function from a method to a recipe of a few steps."""
     return lambda method: recipe(
-        "classification", "bert", checkpoint("bert"), method, rows=12, steps=4, batch_size=6, warmup=0
+        "classification", "bert", lively_checkpoint("bert"), method, rows=12, steps=4, batch_size=6, warmup=0
     )
 
 

@@ -157,8 +157,10 @@ def test_a_p_value_is_the_level_at_which_the_interval_ends_at_0():
 
 
 def test_so_few_rows_cannot_show_more_than_chance_gives():
-    assert interval(np.ones((2, 3))).low == 1
-    assert Variation.of(np.ones((2, 3))).p_value(1.0) == 0.25
+    for noise in (0, 1e-6):
+        values = 1 + noise * np.random.default_rng(12).normal(size=(2, 3))
+        assert interval(values).low == pytest.approx(1, abs=1e-3)
+        assert Variation.of(values).p_value(1.0) == 0.25
 
 
 # Experiments
@@ -190,8 +192,8 @@ def test_an_interval_errs_about_as_often_as_it_may_whatever_seeds_and_rows_bring
         assert min(found) > 0.6
 
 
-def coverage(seeds: int, spread: float) -> float:
-    right, expected = right_rows(np.random.default_rng(seeds), TRIALS, 1, seeds, spread)
+def coverage(seeds: int, spread: float, accuracy: float = ACCURACY) -> float:
+    right, expected = right_rows(np.random.default_rng(seeds), TRIALS, 1, seeds, spread, accuracy=accuracy)
     found = [interval(values[0].astype(float)) for values in right]
     return float(np.mean([one.low <= expected <= one.high for one in found]))
 
@@ -205,6 +207,11 @@ def test_an_interval_over_seeds_covers_the_expected_accuracy_as_often_as_it_says
 @pytest.mark.parametrize("spread", [0, POINT, 3 * POINT], ids=["no spread", "1 point", "3 points"])
 def test_an_interval_over_two_seeds_covers_at_least_as_often_and_at_times_more(spread: float):
     assert 0.93 < coverage(2, spread) < 0.99
+
+
+def test_where_seeds_are_far_from_normal_an_interval_covers_less_than_it_says():
+    """Near a perfect score, seeds that differ much fall in one direction: a limit, shown so that nobody forgets it."""
+    assert 0.88 < coverage(3, 3 * POINT, accuracy=0.95) < 0.93
 
 
 def test_an_interval_of_f1_covers_its_expected_value_as_often_as_it_says():
@@ -237,11 +244,11 @@ def test_any_of_four_equal_methods_is_told_apart_in_at_most_6_of_100_experiments
     assert told_apart(4, seeds, POINT, 0.95, 400) <= 0.06
 
 
-def test_a_difference_of_five_points_is_found_more_often_than_not_and_one_of_a_point_seldom():
+def test_a_difference_of_eight_points_is_found_more_often_than_not_and_one_of_a_point_seldom():
     """Three seeds of 400 rows are not many."""
     right, _ = right_rows(np.random.default_rng(41), 300, 2, 3, POINT, 0.95)
     found = {}
-    for loss in (0.01, 0.05):
+    for loss in (0.01, 0.08):
         kept = np.random.default_rng(42).random(right[:, 1].shape) > loss / ACCURACY
         worse = right[:, 1] & kept
         verdicts = [
@@ -249,5 +256,5 @@ def test_a_difference_of_five_points_is_found_more_often_than_not_and_one_of_a_p
             for one, two in zip(right[:, 0], worse, strict=True)
         ]
         found[loss] = verdicts.count("worse") / len(verdicts)
-    assert found[0.05] > 0.5
+    assert found[0.08] > 0.5
     assert found[0.01] < 0.25

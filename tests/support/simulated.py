@@ -12,15 +12,21 @@ WEIGHTS = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
 
 
 def right_rows(
-    generator: np.random.Generator, trials: int, methods: int, seeds: int, spread: float, alike: float = 1.0
+    generator: np.random.Generator,
+    trials: int,
+    methods: int,
+    seeds: int,
+    spread: float,
+    alike: float = 1.0,
+    accuracy: float = ACCURACY,
 ) -> tuple[np.ndarray, float]:
     """Which rows are right, `(trials, methods, seeds, ROWS)`, and the accuracy that is expected of every method.
 
     In logits, a row is right by its difficulty plus what its seed brings; then each seed flips a coin of its own.
     `spread` is about the standard deviation of the seeds' expected accuracies, `alike` how far the methods find the
-    same rows difficult.
+    same rows difficult; `accuracy` is that of the mean seed.
     """
-    ease = brentq(lambda logit: WEIGHTS @ expit(logit + DIFFICULTY * NODES) - ACCURACY, -20, 20)
+    ease = brentq(lambda logit: WEIGHTS @ expit(logit + DIFFICULTY * NODES) - accuracy, -20, 20)
     chance = expit(ease + DIFFICULTY * NODES)
     seed_spread = spread / (WEIGHTS @ (chance * (1 - chance)))
     expected = WEIGHTS @ expit(ease + DIFFICULTY * NODES[:, None] + seed_spread * NODES[None, :]) @ WEIGHTS

@@ -80,12 +80,24 @@ def tokenizer(architecture: str):
     return PreTrainedTokenizerFast(tokenizer_object=words, eos_token="[SEP]", unk_token="[UNK]")
 
 
-def save(architecture: str, folder: Path) -> None:
-    """A base model with its tokenizer."""
+def save(architecture: str, folder: Path, size: float | None = None) -> None:
+    """A base model with its tokenizer.
+
+    Args:
+        architecture: One of ARCHITECTURES.
+        folder: Where to.
+        size: Least standard deviation of a weight matrix. None: the library's own, which is mostly .02 and makes a
+            model so tame that hardly any token minds another.
+    """
     import torch
     from transformers import AutoModel, AutoModelForCausalLM
 
     torch.manual_seed(0)
     kind = AutoModelForCausalLM if architecture == "gpt2" else AutoModel
-    kind.from_config(config(architecture)).save_pretrained(folder)
+    model = kind.from_config(config(architecture))
+    with torch.no_grad():
+        for parameter in model.parameters() if size else ():
+            if parameter.dim() > 1 and 0 < parameter.std() < size:
+                parameter.mul_(size / parameter.std())
+    model.save_pretrained(folder)
     tokenizer(architecture).save_pretrained(folder)

@@ -3,8 +3,11 @@
 import pytest
 import torch
 
+from finetune import run
 from finetune.architectures import kind_of
+from finetune.predict import load
 from tests.support import tiny
+from tests.support.cases import recipe
 
 
 @pytest.mark.parametrize(
@@ -65,3 +68,12 @@ def test_a_decoders_tokens_do_not_see_those_that_follow(kind):
     one, other = torch.tensor([[3, 4, 5, 6]]), torch.tensor([[3, 4, 5, 7]])
     with torch.inference_mode():
         assert torch.equal(model(one).logits[:, :3], model(other).logits[:, :3])
+
+
+def test_a_row_of_xlnet_does_not_depend_on_the_rows_beside_it(checkpoint, tmp_path):
+    """Its classifier reads the last position: rows are filled up on the left, in training, scoring and use."""
+    done = run(recipe("classification", "xlnet", checkpoint("xlnet")), tmp_path, certified=False)
+    predictor = load(done.directory)
+    alone = predictor(["a good film"])[0]["probabilities"]
+    beside = predictor(["a good film", "the plot is slow but the cast is great and the music is not so dull"])[0]
+    assert beside["probabilities"] == pytest.approx(alone, abs=1e-6)
