@@ -73,7 +73,7 @@ class Config(BaseModel):
             if isinstance(getattr(self, head), Config) and not isinstance(fields[head], Config):
                 field = TypeAdapter(type(self).model_fields[head].rebuild_annotation())
                 try:
-                    fields[head] = field.validate_python(fields[head])
+                    fields[head] = field.validate_python(_with_required(type(self).model_fields[head].annotation, fields[head], deeper))
                 except ValidationError as error:
                     problems += problems_of(type(self), fields, error, prefix, (head,))
                     fields[head] = getattr(self, head)
@@ -209,6 +209,20 @@ def _read(text: str, annotation: Any, current: Any) -> Any:
             except ValueError:
                 continue
     return text
+
+
+def _with_required(annotation: Any, chosen: Any, changes: Sequence[tuple[list[str], str]]) -> Any:
+    """A choice by name with those of its fields that it cannot be made without, as `peft` with its `method`."""
+    bases = [part for part in leaves(annotation) if isinstance(part, type) and issubclass(part, Choice)]
+    if not isinstance(chosen, str) or not bases:
+        return chosen
+    try:
+        fields = bases[0].named(chosen).model_fields
+    except ValueError:
+        return chosen  # whose validation says what is wrong
+    given = {path[0]: text for path, text in changes if len(path) == 1}
+    needed = {name: given[name] for name, field in fields.items() if field.is_required() and name in given}
+    return {"type": chosen, **needed}
 
 
 def _without_null(value: Any) -> Any:

@@ -14,7 +14,7 @@ from finetune.comparison.result import Comparison
 from finetune.comparison.terms import settle
 from finetune.comparison.watching import Following
 from finetune.compute import compute
-from finetune.errors import FinetuneError
+from finetune.errors import FinetuneError, RunError
 from finetune.executor import execute
 from finetune.finishing import confirm
 from finetune.interruption import Interruption, Stopped
@@ -155,7 +155,9 @@ def _run(plan: Plan, cell: Cell, watch: Following) -> None:
         (outcome,) = execute({cell.name: cell.recipe}, plan.terms.directory, lambda _: watch.began(cell), certified)
     except FinetuneError as error:
         _note(plan, cell, error.problems)
-        raise
+        if plan.record.diverged(cell) is None:
+            raise
+        raise RunError(*error.problems, "The same command goes on without this run.") from None
     _note(plan, cell, outcome.problems)
     watch.ended(cell, plan.score(cell), time.perf_counter() - began, plan.problem(cell))
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from finetune.comparison.cells import Cell
 from finetune.errors import RecipeError
 from finetune.run_directory import FORMAT, read_json, write_json
@@ -53,9 +55,11 @@ class Record:
         return found
 
     def note(self, cell: Cell, problem: str) -> None:
-        """Remember that a run diverged."""
-        self.content["diverged"][cell.digest] = problem
-        self.save()
+        """Remember that a run diverged; several processes may want to at once."""
+        with FileLock(self.path.with_name(f".{RECORD}.lock")):
+            known = read_json(self.path)["diverged"] if self.path.exists() else {}
+            self.content["diverged"] = {**known, **self.content["diverged"], cell.digest: problem}
+            self.save()
 
     def save(self) -> None:
         """Replace the file."""
