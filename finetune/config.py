@@ -73,7 +73,9 @@ class Config(BaseModel):
             if isinstance(getattr(self, head), Config) and not isinstance(fields[head], Config):
                 field = TypeAdapter(type(self).model_fields[head].rebuild_annotation())
                 try:
-                    fields[head] = field.validate_python(_with_required(type(self).model_fields[head].annotation, fields[head], deeper))
+                    fields[head] = field.validate_python(
+                        _with_required(type(self).model_fields[head].annotation, fields[head], deeper)
+                    )
                 except ValidationError as error:
                     problems += problems_of(type(self), fields, error, prefix, (head,))
                     fields[head] = getattr(self, head)

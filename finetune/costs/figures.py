@@ -17,10 +17,10 @@ WEIGHTS = (".safetensors", ".bin")
 def costs(directory: RunDirectory, trainee: Trainee, step: int, stretches: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """What a run cost, besides its parameters and seconds.
 
-    `memory_bytes` is the most that a step took over the loaded model: gradients, activations, the optimizer's state;
-    of the first process where there are several. On a CPU the allocator's habits move it by some tens of MB. `rows_per_second` counts features, in optimizer steps alone, all but
-    the first of each stretch. Both are None where no stretch ended by itself: a killed one leaves no measure, and
-    `measured` says which steps there is one of.
+    `memory_bytes` is the most that a step took over the loaded model: gradients, activations, the optimizer's state; of
+    the first process where there are several. On a CPU the allocator's habits move it by some tens of MB.
+    `rows_per_second` counts features, in optimizer steps alone, all but the first of each stretch. Both are None where
+    no stretch ended by itself: a killed one leaves no measure, and `measured` says which steps there is one of.
 
     Args:
         directory: The run's, with its model saved.

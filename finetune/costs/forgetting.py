@@ -49,7 +49,7 @@ class _Language:
         return float(nats / scored)
 
 
-def forgetting(run: Path) -> dict[str, Any]:
+def forgetting(run: str | Path) -> dict[str, Any]:
     """Loss of the checkpoint's own language-modelling head on a plain text, before and after.
 
     After: with the tuned backbone in the place of the checkpoint's, adapters active, prompts taken away. The head stays

@@ -21,7 +21,7 @@ WRITTEN = 8
 """Tokens that each answer has where a model writes, if its run lets it write so many: all methods write as many."""
 
 
-def latency(run: Path, rows: int = 64, repeats: int = 3) -> dict[str, Any]:
+def latency(run: str | Path, rows: int = 64, repeats: int = 3) -> dict[str, Any]:
     """Seconds that a row takes, each by itself: no batch, so that nothing depends on what stands beside it.
 
     From token ids to what scoring needs of the answer, in this process, on the device and in the number format of the
@@ -59,9 +59,9 @@ def latency(run: Path, rows: int = 64, repeats: int = 3) -> dict[str, Any]:
     return found
 
 
-def _seconds(predictor: Predictor, module: nn.Module, run: Path, count: int, repeats: int) -> float:
+def _seconds(predictor: Predictor, module: nn.Module, run: str | Path, count: int, repeats: int) -> float:
     encoder, here = predictor.encoder, predictor.compute.alone(predictor.compute.precision)
-    rows = probed_rows(RunDirectory(run))
+    rows = probed_rows(RunDirectory(Path(run)))
     rows = rows.select(range(min(count, len(rows))))
     features = encoder.features(rows, "score", keep=False)
     passes = []

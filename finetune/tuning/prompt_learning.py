@@ -33,6 +33,8 @@ class PromptLearning(ThroughPeft):
     embeds: ClassVar[bool] = False
     """Whether the model gets embeddings instead of tokens."""
 
+    answering: ClassVar[str | None] = "QUESTION_ANS"  # without it PEFT drops token types where they could be kept
+
     tokens: PositiveInt = 20
     """How many virtual tokens; each takes one of the model's positions."""
 
@@ -61,8 +63,13 @@ class PromptLearning(ThroughPeft):
         inside = {f"base_model.{name}".removeprefix("base_model.model.") for name in fresh}
         wrapped = super().apply(model, peft_task, fresh | inside, steps)
         wrapped.register_forward_pre_hook(_one_text_a_row, with_kwargs=True)
+        keep_types(wrapped)
         _try(wrapped, self.embeds)
         return wrapped
+
+    def load(self, folder: Path, auto: Any) -> nn.Module:
+        """The base and the virtual tokens."""
+        return keep_types(super().load(folder, auto))
 
 
 class EmbeddedPrompt(PromptLearning):
@@ -123,6 +130,30 @@ class EmbeddedPrompt(PromptLearning):
             base.register_forward_pre_hook(_count_no_padding, with_kwargs=True)
         model: nn.Module = wrapped
         return model
+
+
+def keep_types(wrapped: Any) -> nn.Module:
+    """The model, its token types brought to where PEFT's own class for answering questions does not pass them on."""
+    from peft import TaskType
+    from torch.nn.functional import pad
+
+    given: dict[str, Any] = {}
+
+    def hear(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        given["types"] = kwargs.get("token_type_ids")
+
+    def say(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        types, first = given.get("types"), args[0] if args else kwargs.get("input_ids")
+        if types is None or kwargs.get("token_type_ids") is not None:
+            return args, kwargs
+        length = (kwargs["inputs_embeds"] if first is None else first).shape[1]
+        return args, {**kwargs, "token_type_ids": pad(types, (length - types.shape[1], 0))}  # 0 for virtual tokens
+
+    if wrapped.active_peft_config.task_type == TaskType.QUESTION_ANS:
+        wrapped.register_forward_pre_hook(hear, with_kwargs=True)
+        wrapped.get_base_model().base_model.register_forward_pre_hook(say, with_kwargs=True)
+    model: nn.Module = wrapped
+    return model
 
 
 def task_type(peft_task: str | None) -> str:

@@ -32,6 +32,9 @@ class ThroughPeft(Tuning):
     """A method of PEFT. Fresh modules are trained whole and saved with the adapter."""
 
     loader: ClassVar[str] = "peft"
+    answering: ClassVar[str | None] = None
+    """What PEFT is told of a head that answers questions: its own class for them passes on neither token types, without
+    which BERT does not know the question from the text, nor positions."""
 
     @abstractmethod
     def adapter(self, model: nn.Module, peft_task: str | None, heads: list[str], steps: int) -> PeftConfig:
@@ -51,7 +54,8 @@ class ThroughPeft(Tuning):
         """Wrap the model in PEFT's; the fresh modules are trained whole and saved with the adapter."""
         from peft import get_peft_model
 
-        config = self.adapter(model, peft_task, covering_modules(model, fresh), steps)
+        known = self.answering if peft_task == "QUESTION_ANS" else peft_task
+        config = self.adapter(model, known, covering_modules(model, fresh), steps)
         revision = getattr(model.config, "_commit_hash", None)  # so that the adapter finds this base, not a later one
         wrapped: nn.Module = get_peft_model(model, config, revision=revision)
         for name, parameter in wrapped.named_parameters() if fresh else ():

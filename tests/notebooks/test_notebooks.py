@@ -34,7 +34,7 @@ def words_of(output):
 
 
 def test_number_of_notebooks():
-    assert len(NOTEBOOKS) == 1
+    assert len(NOTEBOOKS) == 2
 
 
 @each
