@@ -118,6 +118,7 @@ def _method(plan: Plan, method: Method) -> dict[str, Any]:
     finals = {cell.seed: cell for cell in plan.finals if cell.method == method.name}
     return {
         "name": method.name,
+        "spec": method.spec,
         "tuning": tuning.model_dump(mode="json"),
         "learning_rate": rate,
         "at_edge": rate is not None and plan.at_edge(method.name),

@@ -14,6 +14,7 @@ from finetune.tuning.base import Tuning
 
 SPEC = re.compile(r"(?P<kind>[\w.-]+(:[A-Za-z_]\w*(?=:|$))?)(:(?P<fields>.+))?", re.DOTALL)
 """`lora`, `lora:r=16,targets=all`, and for a class of one's own `module:Name` or `module:Name:r=16`."""
+RATE = "learning_rate"
 COMMA = re.compile(r",(?![^\[{]*[\]}])")
 """A comma outside brackets."""
 
@@ -23,12 +24,13 @@ class Method:
     """A tuning method with its settings.
 
     Attributes:
-        name: As it was written; in all tables.
+        name: As it was written but for its learning rate, which is searched; in all tables.
         tuning: The declaration; its learning rate is the middle of the method's grid.
     """
 
     name: str
     tuning: Tuning
+    spec: str
 
 
 def read_methods(recipe: Recipe, specs: Sequence[str | Tuning]) -> tuple[Method, ...]:
@@ -45,7 +47,7 @@ def read_methods(recipe: Recipe, specs: Sequence[str | Tuning]) -> tuple[Method,
     problems: list[str] = []
     for spec in specs:
         try:
-            method = Method(_written(spec), spec) if isinstance(spec, Tuning) else _read(recipe, spec.strip())
+            method = _given(spec) if isinstance(spec, Tuning) else _read(recipe, spec.strip())
         except RecipeError as error:
             problems += [f"--tuning {spec}: {problem}" for problem in error.problems]
             continue
@@ -78,18 +80,24 @@ def _read(recipe: Recipe, spec: str) -> Method:
         pairs = dict(text.split("=", 1) for text in assignments)
         needed = [name for name, field in kind.model_fields.items() if field.is_required() and name in pairs]
         start = build(kind, {name: pairs[name] for name in needed}, "tuning.")
-    return Method(spec, start.override(*assignments).anchored(Path.cwd()))
+    named = [text for text in assignments if text.partition("=")[0].strip() != RATE]
+    return Method(_spec(found["kind"], named), start.override(*assignments).anchored(Path.cwd()), spec)
 
 
-def _written(tuning: Tuning) -> str:
-    """A declaration as a person would have written it: its kind, and the fields that are not as they usually are."""
+def _given(tuning: Tuning) -> Method:
+    """A declaration, written as a person would: its kind, and the fields that are not as they usually are."""
     changed = {
         name: getattr(tuning, name)
         for name, field in type(tuning).model_fields.items()
         if getattr(tuning, name) != field.get_default(call_default_factory=True)
     }
-    fields = ",".join(f"{name}={_text(value)}" for name, value in changed.items())
-    return f"{tuning.kind()}:{fields}" if fields else tuning.kind()
+    fields = {name: f"{name}={_text(value)}" for name, value in changed.items()}
+    named = [text for name, text in fields.items() if name != RATE]
+    return Method(_spec(tuning.kind(), named), tuning, _spec(tuning.kind(), list(fields.values())))
+
+
+def _spec(kind: str, assignments: Sequence[str]) -> str:
+    return f"{kind}:{','.join(assignments)}" if assignments else kind
 
 
 def _text(value: object) -> str:

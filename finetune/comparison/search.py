@@ -22,13 +22,14 @@ def grid(middle: float, count: int) -> tuple[float, ...]:
 
 
 def chosen(scores: Mapping[float, float | None]) -> float | None:
-    """The rate of the best score; of equal ones the smallest, and none where all of them diverged.
+    """The rate of the best score; of equal ones that nearest to the middle of those tried, and none where all diverged.
 
     Args:
         scores: Rate -> score, more is better; None where the training diverged.
     """
     found = {rate: score for rate, score in scores.items() if score is not None and not math.isnan(score)}
-    return min(found, key=lambda rate: (-found[rate], rate)) if found else None
+    middle = sum(map(math.log, scores)) / max(1, len(scores))  # where nothing is learned, no edge should look best
+    return min(found, key=lambda rate: (-found[rate], abs(math.log(rate) - middle), rate)) if found else None
 
 
 def at_edge(scores: Mapping[float, float | None]) -> bool:

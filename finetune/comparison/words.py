@@ -116,7 +116,7 @@ def command(content: Mapping[str, Any]) -> str:
     agreed = content["terms"]
     words = [
         *("finetune", "compare", content["target"], *content["changes"]),
-        *("--tuning", *(method["name"] for method in content["methods"])),
+        *("--tuning", *(method.get("spec", method["name"]) for method in content["methods"])),
         *("--seeds", len(agreed["seeds"]), "--learning-rates", agreed["learning_rates"]),
         *("--extensions", agreed["extensions"], "--development", agreed["development"]),
         *("--margin", agreed["margin"], "--reference", agreed["reference"]),

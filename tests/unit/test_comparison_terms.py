@@ -341,3 +341,21 @@ def test_a_run_killed_between_its_report_and_what_is_examined_is_not_over(tiny_b
     cell.directory.certificate.mkdir()
     write_json(cell.directory.certificate / "predictions.json", {"format": 1})
     assert cell.finished
+
+
+def test_of_equal_rates_the_one_in_the_middle_is_chosen():
+    """Where nothing was learned every rate scores alike; the search must not run off to an edge."""
+    assert chosen({1e-4: 0.5, 1e-3: 0.5, 1e-2: 0.5}) == 1e-3
+    assert not at_edge({1e-4: 0.5, 1e-3: 0.5, 1e-2: 0.5})
+
+
+def test_a_method_is_called_without_the_rate_that_is_searched():
+    (method,) = read_methods(load_recipe("quickstart"), ["lora:learning_rate=2e-3,r=16"])
+    assert method.name == "lora:r=16"
+    assert method.spec == "lora:learning_rate=2e-3,r=16"
+    assert method.tuning.learning_rate == 2e-3
+
+
+def test_methods_that_differ_in_their_rate_alone_are_the_same():
+    with pytest.raises(RecipeError, match="name each method once"):
+        read_methods(load_recipe("quickstart"), ["lora", "lora:learning_rate=2e-3"])
