@@ -87,7 +87,7 @@ def card(report: dict[str, Any]) -> str:
         if certificate["holds"]
         else f"NOT CONFIRMED by a fresh process: {'; '.join(certificate['reasons'])}."
     )
-    loader = certificate.get("loader", "transformers")
+    loader = report["loader"]
     notes = [ADAPTER_NOTE if loader == "peft" else "", report.get("note", "")]
     parameters = report["parameters"]
     chosen = (

@@ -128,7 +128,8 @@ class Choice(Config):
                 raise ValueError(f"`type` is missing: one of {choices}")
             return handler(value)
         fields = {key: item for key, item in value.items() if key != "type"}
-        return cls.named(str(kind)).model_validate(fields)
+        named = cls.named(str(kind))
+        return handler(fields) if named is cls else named.model_validate(fields)
 
     @classmethod
     def named(cls, kind: str) -> type[Self]:

@@ -93,6 +93,7 @@ def finish(
         "signatures": {name: found.signatures for name, found in scored.items()},
         "baseline": task.baseline_name,
         "note": recipe.tuning.note,
+        "loader": recipe.tuning.loader,
         "auto_class": prepared.head.auto,
         "doubled": prepared.head.doubled,
         "recipe": read_json(directory.recipe),

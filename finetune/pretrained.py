@@ -80,7 +80,7 @@ def locate(path: str) -> tuple[str, bool]:
     if folder_path.is_dir():
         if not (folder_path / "config.json").exists():
             raise ModelError(f"model: the folder {path} has no config.json, so it is no checkpoint.")
-        return str(folder_path), True
+        return str(folder_path.absolute()), True  # what an adapter remembers of it must hold from everywhere
     if folder_path.is_absolute() or path.startswith((".", "~")) or path.count("/") > 1:
         parent = folder_path.parent
         beside = [item.name for item in parent.iterdir() if item.is_dir()] if parent.is_dir() else []

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from finetune.commands.naming import load_own_code, recipe_of
+from finetune.commands.naming import is_run, load_own_code, recipe_of
+from finetune.errors import RunError
 
 if TYPE_CHECKING:
     from finetune.comparison.plan import Plan
@@ -85,6 +86,8 @@ def _print_commands(plan: Plan, code: Sequence[str]) -> None:
 def diff(options: argparse.Namespace) -> int:
     """Say what two runs differ in, and what that changed."""
     for run in (options.first, options.second):
+        if not is_run(run):
+            raise RunError(f"{run} is no run directory; give two that `finetune run` has made.")
         load_own_code(run, options.code)
     from finetune.differences import describe, differences_between
 

@@ -30,9 +30,12 @@ class PromptLearning(ThroughPeft):
     """A method of virtual tokens. The checkpoint stays as it is."""
 
     unmergeable: ClassVar[str] = "virtual tokens stand beside the weights and cannot become part of them"
+    note: ClassVar[str] = (
+        "With PEFT alone a model that answers questions is not told which tokens are the question's: it passes no token "
+        "types on."
+    )
     embeds: ClassVar[bool] = False
     """Whether the model gets embeddings instead of tokens."""
-
     answering: ClassVar[str | None] = "QUESTION_ANS"  # without it PEFT drops token types where they could be kept
 
     tokens: PositiveInt = 20
@@ -77,8 +80,8 @@ class EmbeddedPrompt(PromptLearning):
 
     embeds: ClassVar[bool] = True
     note: ClassVar[str] = (
-        "A head that scores every token scores the virtual ones, too: with PEFT alone leave out as many scores at the "
-        "start. Texts that are written at once must then be of one length, since PEFT counts padding on the left as "
+        f"{PromptLearning.note} A head that scores every token scores the virtual ones, too: leave out as many scores "
+        "at the start. Texts that are written at once must be of one length, since padding on the left is counted as "
         "positions."
     )
 

@@ -300,6 +300,23 @@ def test_padding_would_push_virtual_tokens_away_from_a_text_of_xlnet(checkpoint,
     assert not torch.allclose(alone[0], beside[0, 2:], atol=1e-4)
 
 
+@pytest.mark.parametrize("method", ["prefix", "prompt"])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_model_that_answers_questions_is_told_which_tokens_are_the_question_s(tiny_bert, tmp_path, method, again):
+    prepared, module = ready(method, "question_answering", "bert", tiny_bert)
+    if again:
+        prepared.recipe.tuning.save(module.float(), tmp_path)
+        module = prepared.recipe.tuning.load(tmp_path, auto_class(prepared.head)).eval()
+        torch.nn.init.normal_(module.get_base_model().bert.embeddings.token_type_embeddings.weight)
+    text, mask = torch.tensor([[7, 8, 9, 10]]), torch.ones(1, 4)
+    one = scores(module, Inputs(input_ids=text, attention_mask=mask, token_type_ids=torch.tensor([[0, 0, 1, 1]])))
+    other = scores(module, Inputs(input_ids=text, attention_mask=mask, token_type_ids=torch.tensor([[0, 1, 1, 1]])))
+    none = scores(module, Inputs(input_ids=text, attention_mask=mask))
+    zeros = scores(module, Inputs(input_ids=text, attention_mask=mask, token_type_ids=torch.zeros_like(text)))
+    assert not torch.allclose(one["start_logits"], other["start_logits"], atol=1e-4)
+    assert torch.equal(none["start_logits"], zeros["start_logits"])
+
+
 class Inputs:
     """What a model gets, as a batch holds it."""
 
