@@ -31,8 +31,8 @@ class PromptLearning(ThroughPeft):
 
     unmergeable: ClassVar[str] = "virtual tokens stand beside the weights and cannot become part of them"
     note: ClassVar[str] = (
-        "With PEFT alone a model that answers questions is not told which tokens are the question's: it passes no token "
-        "types on."
+        "With PEFT alone a model that answers questions is not told which tokens are the question's: PEFT passes no "
+        "token types on."
     )
     embeds: ClassVar[bool] = False
     """Whether the model gets embeddings instead of tokens."""
