@@ -64,7 +64,7 @@ def merge(run: str | Path, out: str | Path | None = None, interrupted: Callable[
             _write(directory, recipe, folder)
         certificate = certify([directory], list(own_code(directory)), interrupted, folder)[0]
         whence = f"{directory.path.resolve().parent.name}/{directory.path.resolve().name}"
-        text = artefact.card({**report, "certificate": certificate, "note": ""})
+        text = artefact.card({**report, "certificate": certificate, "loader": "transformers", "note": ""})
         method = recipe.tuning.kind()
         note = f"Merged from the run `{whence}`: what {method} learned is part of these weights.\n"
         write_text(folder / "README.md", f"{text.rstrip()}\n\n{note}")

@@ -72,7 +72,7 @@ class AdaLoRA(ThroughPeft):
             modules_to_save=heads or None,
             total_step=steps,
             tinit=int(self.tinit * steps),
-            tfinal=int(self.tfinal * steps),
+            tfinal=min(int(self.tfinal * steps), max(0, steps - 2)),  # the first step can only measure importance
             deltaT=self.interval,
             orth_reg_weight=self.orthogonality,
         )
@@ -95,7 +95,8 @@ class AdaLoRA(ThroughPeft):
         for _, parameter in _updates(model):
             if parameter.grad is None:  # of a layer that this task never asks, as a pooler
                 parameter.grad = torch.zeros_like(parameter)
-        model.base_model.update_and_allocate(step)
+        if model.peft_config["default"].total_step > 1:  # of one step nothing could be pruned by importance
+            model.base_model.update_and_allocate(step)
 
     def state(self, model: Any) -> dict[str, Tensor]:
         """The importance of each parameter, and which ranks are kept."""

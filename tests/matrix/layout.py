@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-from finetune.errors import FinetuneError
+from finetune.errors import ModelError, RecipeError
 from finetune.model import auto_class, head_config
 from finetune.preparation import prepare
 from finetune.recipe import Recipe
@@ -85,7 +85,7 @@ def absence(head: str, architecture: str, path: str) -> str | None:
     """Why an architecture has no such head, as the task or transformers says; None: it has."""
     try:
         prepared = prepare(recipe_of(Cell(head, architecture, "full"), path), "cpu")
-    except FinetuneError as error:
+    except (ModelError, RecipeError) as error:
         return str(error)
     found = prepared.head
     if found.auto not in HEADS[head].autos:

@@ -72,7 +72,8 @@ differ by at most 1e-4.
 fails; how it failed stands behind the reason.
 
 Small random models say whether a pair works, not how well it learns. Merging writes what was learned into the \
-checkpoint's own weights; a method that trains those is merged as it is."""
+checkpoint's own weights; a method that trains those is merged as it is. In multiple choice a sequence classifier \
+scores each choice; in text to text an encoder stands for both halves of an encoder-decoder."""
 
 
 def _table(head: str, outcomes: Mapping[Cell, dict[str, Any]], numbers: dict[str, int]) -> str:

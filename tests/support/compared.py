@@ -133,6 +133,7 @@ def _method(given: dict[str, Any], random: np.random.Generator) -> dict[str, Any
     kind = name.partition(":")[0].partition(" ")[0]
     return {
         "name": name,
+        "spec": name,
         "tuning": {"type": kind, "learning_rate": given["rate"]},
         "learning_rate": given["rate"],
         "at_edge": given.get("edge", False),

@@ -23,13 +23,13 @@ from finetune import (
     Training,
     load,
     run,
-    statistics,
     vocabulary,
 )
 from finetune.data.sources.rows import as_rows
 from finetune.driver import Watcher
 from finetune.pretrained import open_checkpoint, positions, token_limit, tokenizer_of
 from finetune.recipe import load_recipe
+from finetune.statistics import resampling
 from tests.support.launch import ROOT
 from tests.support.rows import reviews
 
@@ -564,7 +564,7 @@ def outcome(tmp_path_factory):
         training=Training(steps=10, batch_size=8, save_every=3, evaluate_every=10, precision="fp32"),
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics.bootstrap, "__defaults__", (20, *statistics.bootstrap.__defaults__[1:]))
+        patch.setattr(resampling.bootstrap, "__defaults__", (20, *resampling.bootstrap.__defaults__[1:]))
         whole = run(made, folder / "whole", certified=False)
         with pytest.raises(RuntimeError, match="broken off"):
             run(made, folder / "broken", Breaking(), certified=False)

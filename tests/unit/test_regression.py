@@ -95,7 +95,7 @@ def test_the_loss_is_the_squared_error_summed_over_the_rows():
 
 def test_targets_keep_their_precision():
     features = [{"input_ids": [1], "target": 1 / 3, "weight": 1.0}]
-    batch = resolved().collate(features, SimpleNamespace(pad_token_id=0), "train", [0])
+    batch = resolved().collate(features, SimpleNamespace(pad_token_id=0, padding_side="right"), "train", [0])
     assert float(batch.targets["labels"][0]) == 1 / 3
 
 
