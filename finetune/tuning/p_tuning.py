@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from peft import PeftConfig
 
 
+LOOKED_FOR_EVERYWHERE = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS")
+"""PEFT's tasks whose heads it looks for by the ends of names, in the network too, which has an `mlp_head`."""
+
+
 class PTuning(EmbeddedPrompt):
     """Train a small network that writes the embeddings of virtual tokens before the text, and the head.
 
@@ -30,6 +34,8 @@ class PTuning(EmbeddedPrompt):
         """The network and as many tokens."""
         from peft import PromptEncoderConfig
 
+        if peft_task in LOOKED_FOR_EVERYWHERE:
+            heads = [f"base_model.{head}" for head in heads]
         return PromptEncoderConfig(
             task_type=task_type(peft_task),
             num_virtual_tokens=self.tokens,

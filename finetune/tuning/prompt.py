@@ -18,7 +18,7 @@ class Prompt(EmbeddedPrompt):
     """Train the embeddings of virtual tokens before the text, and the head."""
 
     learning_rate: PositiveFloat = 1e-3
-    """Peak learning rate; 1e-3 is that of PEFT's example with RoBERTa-large on MRPC (huggingface/peft,
+    """Peak learning rate; 1e-3 as for p_tuning in PEFT's example with RoBERTa-large on MRPC (huggingface/peft,
     examples/sequence_classification). The paper's 0.3 is Adafactor's, which scales its steps otherwise."""
     init: Literal["vocabulary", "random", "text"] = "vocabulary"
     """What the virtual tokens are before training: tokens drawn from the whole vocabulary; numbers of a normal

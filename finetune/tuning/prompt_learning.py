@@ -52,7 +52,8 @@ class PromptLearning(ThroughPeft):
         writes = auto == "AutoModelForSeq2SeqLM"
         if writes and (not config.is_encoder_decoder or config.model_type == JOINED):
             return "it finds no place for virtual tokens in an encoder-decoder made of two encoders"
-        if config.is_encoder_decoder and not writes:
+        tags = self.embeds and auto == "AutoModelForTokenClassification"  # T5's encoder alone
+        if config.is_encoder_decoder and not writes and not tags:
             return f"with {config.model_type}, an encoder-decoder, it works for writing texts alone"
         return None
 
@@ -95,7 +96,7 @@ class EmbeddedPrompt(PromptLearning):
             return refusal
         if auto == "AutoModelForSequenceClassification" and kind_of(config) == "decoder":
             return f"{kind} classifies at the last token of a text, which it does not find behind virtual tokens"
-        if kind in PADDED_LEFT:
+        if kind in PADDED_LEFT and auto == "AutoModelForSequenceClassification":
             return f"{kind} would have padding between virtual tokens and text, on which its results would depend"
         if kind in SCALED_LATER and config.scale_embedding:
             return f"{kind} does not scale embeddings that it is given as it scales those of tokens"

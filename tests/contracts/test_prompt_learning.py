@@ -257,7 +257,7 @@ REFUSED = {
     ("prompt", "summarization", "bert"): "made of two encoders",
     ("prompt", "classification", "gpt2"): "classifies at the last token",
     ("prompt", "classification", "llama"): "classifies at the last token",
-    ("prompt", "token_classification", "xlnet"): "padding between virtual tokens and text",
+    ("prompt", "classification", "xlnet"): "padding between virtual tokens and text",
     ("p_tuning", "classification", "bart"): "writing texts alone",
     ("prefix", "classification", "t5"): "writing texts alone",
 }
