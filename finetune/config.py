@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, get_args
@@ -226,6 +227,19 @@ def _with_required(annotation: Any, chosen: Any, changes: Sequence[tuple[list[st
     given = {path[0]: text for path, text in changes if len(path) == 1}
     needed = {name: given[name] for name, field in fields.items() if field.is_required() and name in given}
     return {"type": chosen, **needed}
+
+
+def typed(value: Any) -> Any:
+    """Free settings with numbers and truth values in place of their texts, as all values come from the command line."""
+    if isinstance(value, dict):
+        return {name: typed(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [typed(item) for item in value]
+    try:
+        found = json.loads(value.lower())
+    except (AttributeError, ValueError):
+        return value
+    return found if isinstance(found, (int, float)) else value
 
 
 def _without_null(value: Any) -> Any:

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from finetune import catalog
-from finetune.config import Config, FilePath, build
+from finetune.config import Config, FilePath, build, typed
 from finetune.data.base import Data
 from finetune.errors import RecipeError, listing, nearest
 from finetune.tasks.base import Task
@@ -73,15 +73,7 @@ class Model(Config):
     @classmethod
     def _typed(cls, value: Any) -> Any:
         """Numbers and truth values that come as text, as all values do from the command line."""
-        if isinstance(value, dict):
-            return {name: cls._typed(item) for name, item in value.items()}
-        if isinstance(value, list):
-            return [cls._typed(item) for item in value]
-        try:
-            found = json.loads(value.lower())
-        except (AttributeError, ValueError):
-            return value
-        return found if isinstance(found, (int, float)) else value
+        return typed(value)
 
     @field_validator("tokenizer", mode="before")
     @classmethod

@@ -110,7 +110,7 @@ class Record:
             RecipeError: The folder has the record of another file, or of other changes.
             RunError: The record there is damaged.
         """
-        path, file = out / RECORD, _placed(opened.file, out)
+        path, file = out / RECORD, placed(opened.file, out)
         before: dict[str, Any] = read_json(path) if path.exists() else {"file": file, "changes": opened.changes}
         if before["file"] != file or sorted(before["changes"]) != sorted(opened.changes):
             raise RecipeError(
@@ -155,14 +155,14 @@ class Record:
 def _found(result: Result | None, out: Path, problems: Sequence[str] = ()) -> dict[str, Any]:
     """What the record says of a run, or of none."""
     return {
-        "directory": _placed(result.directory, out) if result else None,
+        "directory": placed(result.directory, out) if result else None,
         "scores": result.scores if result else {},
         "baseline": result.report["baseline"] if result else None,
         "problems": list(problems),
     }
 
 
-def _placed(path: Path, out: Path) -> str:
+def placed(path: Path, out: Path) -> str:
     """A path as the record writes it: with the folder of the record everything below it may be moved."""
     whole, root = path.resolve(), out.resolve()
     return str(whole.relative_to(root) if whole.is_relative_to(root) else whole)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from finetune import batching
@@ -21,7 +20,7 @@ from finetune.errors import RunError
 from finetune.preparation import Prepared, prepare
 from finetune.quiet import quiet_libraries
 from finetune.run_directory import FORMAT
-from finetune.suite import speaks
+from finetune.suite import placed, speaks
 
 
 def gather(plan: Plan, note: Callable[[str], None] = lambda text: None) -> Comparison:
@@ -136,7 +135,7 @@ def _trial(plan: Plan, cell: Cell, round: int) -> dict[str, Any]:
     return {
         "learning_rate": cell.learning_rate,
         "score": value,
-        "directory": _placed(cell.directory.path, plan.terms.out),
+        "directory": placed(cell.directory.path, plan.terms.out),
         "round": round,
         "problem": problem,
         "curve": curves(cell.directory, plan.terms.recipe.task.metrics()[0].name)[1],
@@ -145,7 +144,7 @@ def _trial(plan: Plan, cell: Cell, round: int) -> dict[str, Any]:
 
 def _final(plan: Plan, method: Method, seed: int, cell: Cell | None) -> dict[str, Any]:
     if cell is None or not cell.finished:
-        where = _placed(cell.directory.path, plan.terms.out) if cell is not None else ""
+        where = placed(cell.directory.path, plan.terms.out) if cell is not None else ""
         problem = plan.problem(cell) if cell is not None else _why(plan, method)
         empty: dict[str, Any] = {"scores": {}, "losses": [], "curve": []}
         return {"seed": seed, "directory": where, "status": "failed", "problem": problem, **empty}
@@ -155,7 +154,7 @@ def _final(plan: Plan, method: Method, seed: int, cell: Cell | None) -> dict[str
     reasons = [] if certificate is None else certificate["reasons"]
     return {
         "seed": seed,
-        "directory": _placed(cell.directory.path, plan.terms.out),
+        "directory": placed(cell.directory.path, plan.terms.out),
         "status": report["status"],
         "problem": f"the saved model could not be confirmed: {'; '.join(reasons)}" if reasons else None,
         "scores": {name: number(score["value"]) for name, score in report["scores"]["validation"].items()},
@@ -176,9 +175,3 @@ def _why(plan: Plan, method: Method) -> str:
 def _environment(report: Mapping[str, Any]) -> dict[str, Any]:
     made = report["environment"]
     return {**{name: made[name] for name in ("finetune", "python", "platform", "cores")}, **made["versions"]}
-
-
-def _placed(path: Path, out: Path) -> str:
-    """Relative to the folder of the comparison where it lies below, so that all of it may be moved."""
-    whole, root = path.resolve(), out.resolve()
-    return str(whole.relative_to(root) if whole.is_relative_to(root) else whole)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, JsonValue, PositiveFloat, field_validator, model_validator
 
+from finetune.config import typed
 from finetune.errors import RecipeError, unknown
 from finetune.tuning.through_peft import ThroughPeft, attention, model_type
 
@@ -108,15 +108,7 @@ class PEFT(ThroughPeft):
     @classmethod
     def _typed(cls, value: Any) -> Any:
         """Numbers and truth values that come as text, as all values do from the command line."""
-        if isinstance(value, dict):
-            return {name: cls._typed(item) for name, item in value.items()}
-        if isinstance(value, list):
-            return [cls._typed(item) for item in value]
-        try:
-            found = json.loads(value.lower())
-        except (AttributeError, ValueError):
-            return value
-        return found if isinstance(found, (int, float)) else value
+        return typed(value)
 
     @model_validator(mode="after")
     def _known(self) -> Self:

@@ -1,9 +1,7 @@
 """A comparison killed with -9 at any instant and started again ends like one that was never interrupted."""
 
-import contextlib
 import json
 import os
-import signal
 from functools import partial
 from pathlib import Path
 
@@ -27,35 +25,18 @@ recipe = Recipe(
 WORDS = ("--tuning", "full", "--seeds", "2", "--learning-rates", "2", "--extensions", "0", "--keep-checkpoints")
 
 
-def start(file: Path, out: Path) -> int:
-    """Fork a child that runs the comparison; returns its process id."""
-    from finetune.cli import main
-
-    child = os.fork()
-    if child:
-        return child
-    code = 9
-    try:
-        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-            code = main(["compare", str(file), *WORDS, "--out", str(out)])
-    finally:
-        os._exit(code)
+def words(file: Path, out: Path) -> list[str]:
+    return ["compare", str(file), *WORDS, "--out", str(out)]
 
 
 def finish(file: Path, out: Path) -> None:
-    _, status = os.waitpid(start(file, out), 0)
+    _, status = os.waitpid(killed.start_command(words(file, out)), 0)
     assert os.waitstatus_to_exitcode(status) == 0
 
 
 def kill_when(file: Path, out: Path, due) -> bool:
     """Kill the comparison as soon as `due`; False if it ended before."""
-    child = start(file, out)
-    while not due():
-        if os.waitpid(child, os.WNOHANG)[0]:
-            return False
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return True
+    return killed.kill_command_when(words(file, out), due)
 
 
 def runs(out: Path) -> dict[str, killed.RunDirectory]:

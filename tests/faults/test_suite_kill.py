@@ -1,9 +1,7 @@
 """A suite killed with -9 at any instant and started again ends like one that was never interrupted."""
 
-import contextlib
 import json
 import os
-import signal
 import time
 from functools import partial
 from pathlib import Path
@@ -32,35 +30,18 @@ recipes = {{"one": made("one", 0), "two": made("two", 1), "three": made("three",
 """
 
 
-def start(file: Path, out: Path) -> int:
-    """Fork a child that runs the suite; returns its process id."""
-    from finetune.cli import main
-
-    child = os.fork()
-    if child:
-        return child
-    code = 9
-    try:
-        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
-            code = main(["suite", str(file), "--out", str(out)])
-    finally:
-        os._exit(code)
+def words(file: Path, out: Path) -> list[str]:
+    return ["suite", str(file), "--out", str(out)]
 
 
 def finish(file: Path, out: Path) -> None:
-    _, status = os.waitpid(start(file, out), 0)
+    _, status = os.waitpid(killed.start_command(words(file, out)), 0)
     assert os.waitstatus_to_exitcode(status) == 0
 
 
 def kill_when(file: Path, out: Path, due) -> bool:
     """Kill the suite as soon as `due`; False if it ended before."""
-    child = start(file, out)
-    while not due():
-        if os.waitpid(child, os.WNOHANG)[0]:
-            return False
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return True
+    return killed.kill_command_when(words(file, out), due)
 
 
 def cells(out: Path) -> dict[str, dict]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import multiprocessing
 import os
@@ -134,3 +135,29 @@ def clean(folder: Path) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
+
+
+def start_command(words: list[str]) -> int:
+    """Fork a child that runs a command without a word; returns its process id."""
+    from finetune.cli import main
+
+    child = os.fork()
+    if child:
+        return child
+    code = 9
+    try:
+        with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+            code = main(words)
+    finally:
+        os._exit(code)
+
+
+def kill_command_when(words: list[str], due: Callable[[], bool]) -> bool:
+    """Run a command in a child, and kill -9 it as soon as `due`; False if it ended before."""
+    child = start_command(words)
+    while not due():
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return False
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return True
