@@ -82,7 +82,9 @@ class Predictor:
         if not hasattr(task, "generation"):
             raise RecipeError(f"this model writes no texts: its task is {task.kind()}.")
         task = task.override(*(f"generation.{assignment}" for assignment in assignments))
-        task = task.aligned(self.module.config)  # which refuses what the model cannot write
+        task = task.aligned(
+            self.module.config, self.recipe.tuning.virtual_tokens()
+        )  # which refuses what the model cannot write
         encoder = replace(self.encoder, task=task, seed=self.encoder.seed if seed is None else seed)
         return replace(self, recipe=self.recipe.model_copy(update={"task": task}), encoder=encoder)
 

@@ -98,7 +98,8 @@ def prepare(recipe: Recipe, device: str) -> Prepared:
     columns = [column.name for column in (*recipe.task.inputs(), *recipe.task.targets())]
     checkpoint = open_checkpoint(recipe.model, splits["train"], columns)
     limit = token_limit(recipe.task, recipe.tuning, checkpoint.config)
-    task = recipe.task.resolve(splits["train"], checkpoint.tokenizer).aligned(checkpoint.config)
+    task = recipe.task.resolve(splits["train"], checkpoint.tokenizer)
+    task = task.aligned(checkpoint.config, recipe.tuning.virtual_tokens())
     task = task.model_copy(update={"max_length": limit})
     for name, rows in splits.items():
         # the targets of a test split may be hidden behind any mark, further splits may have none

@@ -10,7 +10,7 @@ from finetune.comparison.cells import Cell
 from finetune.comparison.gather import gather
 from finetune.comparison.plan import Plan
 from finetune.comparison.record import DIVERGED, Record
-from finetune.comparison.result import Comparison
+from finetune.comparison.result import FOLDER, Comparison
 from finetune.comparison.terms import settle
 from finetune.comparison.watching import Following
 from finetune.compute import compute
@@ -29,7 +29,7 @@ def compare(
     tuning: Sequence[str | Tuning] = ("full", "lora"),
     seeds: int = 3,
     learning_rates: int = 3,
-    out: str | Path = "comparison",
+    out: str | Path = FOLDER,
     directory: str | Path | None = None,
     margin: float | None = None,
     reference: str | None = None,

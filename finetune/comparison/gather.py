@@ -83,6 +83,7 @@ def _heading(plan: Plan, prepared: Prepared, report: Mapping[str, Any], searched
         "recipe": recipe.name,
         "target": plan.record.content["target"],
         "changes": list(plan.record.content["changes"]),
+        "folders": {"out": terms.out.as_posix(), "directory": terms.directory.as_posix()},
         "task": recipe.task.kind(),
         "model": recipe.model.path,
         "metric": {"name": first.name, "higher_is_better": first.higher_is_better, "point": first.point},

@@ -69,6 +69,8 @@ def _paint(
     axes.plot(*zip(*_stairs(line), strict=True), color=MUTED, linewidth=1.2, alpha=0.55, zorder=2)
     for mark in marks:
         drawn = look[mark.name]
+        # the line of the front rises where a whisker stands: it goes behind it
+        axes.vlines(mark.x, mark.low, mark.high, PAPER, linewidth=4, zorder=2.5, gid=drawn.gid)
         axes.vlines(mark.x, mark.low, mark.high, drawn.colour, linewidth=1.1, alpha=0.5, zorder=3, gid=drawn.gid)
         dot: dict[str, Any] = {"color": drawn.colour, "markersize": 8, "markeredgecolor": PAPER, "markeredgewidth": 0.8}
         axes.plot(mark.x, mark.y, drawn.marker, zorder=4, gid=drawn.gid, **dot)

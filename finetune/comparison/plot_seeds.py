@@ -63,15 +63,18 @@ def _paint(content: Mapping[str, Any], figure: Figure) -> None:
 
 def _mark(content: Mapping[str, Any], axes: Any, methods: list[Mapping[str, Any]]) -> None:
     """Lines at the score of the reference, with its margin, and at the baseline where that is in sight."""
+    side = "left"
     reference = [method for method in methods if method["name"] == content["terms"]["reference"]]
     if reference:
         mean, margin = reference[0]["scores"][content["metric"]["name"]]["mean"], content["terms"]["margin"]
         axes.axvspan(mean - margin, mean + margin, color=GRID, alpha=0.6, linewidth=0, zorder=0)
         axes.axvline(mean, color=MUTED, linewidth=0.8, zorder=1)
+        side = "right" if mean > content["baseline"]["value"] else "left"
     baseline, (low, high) = content["baseline"], axes.get_xlim()
     if low < baseline["value"] < high:
         axes.axvline(baseline["value"], color=MUTED, linewidth=0.9, linestyle=":", zorder=1)
-        axes.text(baseline["value"], -0.55, f" {baseline['name']}", color=MUTED, fontsize=8, va="top")
+        away = {"ha": side, "va": "bottom", "color": MUTED, "fontsize": 8}  # from the line of the reference
+        axes.text(baseline["value"], len(methods) - 0.42, f" {baseline['name']} ", **away)
 
 
 SEEDS = Plot(

@@ -12,11 +12,13 @@ from finetune.run_directory import read_json, write_json, write_text
 
 RESULT = "comparison.json"
 PAGE, SUMMARY, PLOTS = "comparison.html", "comparison.md", "plots"
+FOLDER, RUNS = "comparison", "runs"
+"""Of a comparison, where no other is named; of its runs, in it."""
 WIDTH = 100
 """Characters of a line of the text."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """The result of `compare`.
 
@@ -39,6 +41,10 @@ class Comparison:
         if not path.exists():
             raise RunError(f"{out} has no {RESULT}: a comparison that is finished has one.")
         return cls(read_json(path), Path(out))
+
+    def __repr__(self) -> str:
+        names = ", ".join(method["name"] for method in self.content["methods"])
+        return f"Comparison of {self.content['recipe']} in {self.out}: {names}"
 
     @property
     def complete(self) -> bool:

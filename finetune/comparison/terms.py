@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from finetune.comparison.methods import Method, read_methods
+from finetune.comparison.result import RUNS
 from finetune.data.base import SPLITS, Data, hold_out
 from finetune.errors import RecipeError, unknown
 from finetune.evaluation import labelled
@@ -111,7 +112,7 @@ def settle(
         margin=task.metrics()[0].point if margin is None else margin,
         reference=reference or usual,
         out=out,
-        directory=directory or out / "runs",
+        directory=directory or out / RUNS,
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from finetune.comparison.columns import digits, finished, problems, rate, share
+from finetune.comparison.result import FOLDER, RUNS
 from finetune.errors import listing
 
 VERDICTS = ("better", "no worse", "worse but within the margin", "cannot tell", "worse")
@@ -74,7 +76,7 @@ def terms(content: Mapping[str, Any]) -> list[str]:
             "rows set aside; the reported rows chose nothing."
         )
     else:
-        sentences.append("Each method's learning rate is its own default; none was searched for.")
+        sentences.append("Learning rates are those of the command, or else each method's default: no search was made.")
     counted = "rows and seeds" if count > 1 else "rows alone"
     paired = (
         "; differences are paired by seed and row, their verdicts corrected for the number of methods (Holm); "
@@ -120,8 +122,16 @@ def command(content: Mapping[str, Any]) -> str:
         *("--seeds", len(agreed["seeds"]), "--learning-rates", agreed["learning_rates"]),
         *("--extensions", agreed["extensions"], "--development", agreed["development"]),
         *("--margin", agreed["margin"], "--reference", agreed["reference"]),
+        *_folders(content["folders"]),
     ]
     return shlex.join(map(str, words))
+
+
+def _folders(folders: Mapping[str, str]) -> list[str]:
+    """The options of the folders that are not the usual ones."""
+    out, directory = PurePosixPath(folders["out"]), PurePosixPath(folders["directory"])
+    said = [] if out == PurePosixPath(FOLDER) else ["--out", str(out)]
+    return said if directory == out / RUNS else [*said, "--directory", str(directory)]
 
 
 def _percent(method: Mapping[str, Any]) -> float:

@@ -140,8 +140,16 @@ class Task(Choice, ABC):
             DataError: The rows cannot be learned from.
         """
 
-    def aligned(self, config: PretrainedConfig) -> Self:
-        """The resolved task with its outputs in the order that a checkpoint's own head gives them, by their names."""
+    def aligned(self, config: PretrainedConfig, virtual_tokens: int = 0) -> Self:
+        """The resolved task as the checkpoint has it: outputs in the order of its own head, room for what is written.
+
+        Args:
+            config: Of the checkpoint.
+            virtual_tokens: Positions of every row that the tuning method takes.
+
+        Raises:
+            RecipeError: A setting asks for what the model, or the method, has no room for.
+        """
         return self
 
     @abstractmethod

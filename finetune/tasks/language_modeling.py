@@ -127,12 +127,14 @@ class LanguageModeling(Task):
         }
         return self.model_copy(update=found)
 
-    def aligned(self, config: PretrainedConfig) -> Self:
+    def aligned(self, config: PretrainedConfig, virtual_tokens: int = 0) -> Self:
         """The objective that fits the checkpoint, how much it may write, and where its positions begin."""
+        if self.packing and virtual_tokens:
+            raise RecipeError("task.packing: several texts in one row cannot all have virtual tokens; leave it out.")
         objective, generation = self.objective or objective_of(config), self.generation
         if objective == "causal" and generation.max_new_tokens is None:
             positions = getattr(config, "max_position_embeddings", None) or DEFAULT_LENGTH
-            room = self.max_length or min(DEFAULT_LENGTH, positions)
+            room = self.max_length or min(DEFAULT_LENGTH, positions - virtual_tokens)
             most = max(generation.min_new_tokens, min(NEW_TOKENS, room // 2))
             generation = generation.model_copy(update={"max_new_tokens": most})
         first = self.first_position

@@ -126,7 +126,7 @@ class TextToText(Task):
         most = self.max_target_length or longest(texts, tokenizer)
         return self.model_copy(update={"special": special, "max_target_length": most})
 
-    def aligned(self, config: PretrainedConfig) -> Self:
+    def aligned(self, config: PretrainedConfig, virtual_tokens: int = 0) -> Self:
         """Fill in what the checkpoint decides: what it becomes, its special tokens, prompt and room for a target."""
         assert self.special is not None and self.max_target_length is not None, "resolve() comes first"
         writer = _writer(config)
@@ -147,7 +147,7 @@ class TextToText(Task):
         prefix = prefixes.get(self.own_prefix, {}).get("prefix", "")
         prompt = self.prompt or (self.decoder_prompt if writer == "decoder" else prefix + PLACE)
         most = self.max_target_length
-        generation, room = self.generation, _room(half)
+        generation, room = self.generation, _room(half, virtual_tokens)
         if room is not None:
             most = min(most, room // 2 if writer == "decoder" else room)
             asked = max(generation.max_new_tokens or 0, generation.min_new_tokens)
@@ -332,10 +332,10 @@ class TextToText(Task):
         return [prediction["predicted"] for prediction in predictions], self.right(rows)
 
 
-def _room(config: PretrainedConfig) -> int | None:
-    """Most tokens that a decoder takes, start and padding's positions aside; None: any number."""
+def _room(config: PretrainedConfig, virtual_tokens: int) -> int | None:
+    """Most tokens that a decoder takes, virtual ones, start and padding's positions aside; None: any number."""
     found = getattr(config, "max_position_embeddings", None)
-    return None if found is None or found <= 2 else int(found) - 2
+    return None if found is None or found <= 2 else int(found) - 2 - virtual_tokens
 
 
 def _listed(value: int | Sequence[int]) -> list[int]:

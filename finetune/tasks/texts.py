@@ -148,7 +148,7 @@ class Classes(Texts):
             f"({len(bad)} rows: {where}).{hint}"
         )
 
-    def aligned(self, config: PretrainedConfig) -> Self:
+    def aligned(self, config: PretrainedConfig, virtual_tokens: int = 0) -> Self:
         """The task with its outputs in the order of the checkpoint's own, where these are the same classes by name."""
         own = [str(name) for _, name in sorted((config.id2label or {}).items())]
         if len(own) != len(self.names) or any(UNNAMED.fullmatch(name) for name in own):

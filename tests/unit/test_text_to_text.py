@@ -29,11 +29,11 @@ def words(ids: list[int], tokenizer=ENCODER) -> str:
     return " ".join(tokenizer.convert_ids_to_tokens(ids))
 
 
-def resolved(task, architecture: str, rows=ROWS, limit: int = 32):
+def resolved(task, architecture: str, rows=ROWS, limit: int = 32, virtual_tokens: int = 0):
     tokenizer = tiny.tokenizer(architecture)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    made = task.resolve(as_rows(rows, "train"), tokenizer).aligned(tiny.config(architecture))
+    made = task.resolve(as_rows(rows, "train"), tokenizer).aligned(tiny.config(architecture), virtual_tokens)
     return made.model_copy(update={"max_length": limit}), tokenizer
 
 
@@ -218,6 +218,9 @@ def test_more_than_a_model_can_write_is_refused(checkpoint, tmp_path):
     task = SUMMARY.model_copy(update={"generation": Generation(max_new_tokens=60)})
     with pytest.raises(RecipeError, match="60 tokens are to be written; this model takes 30"):
         resolved(task, "bart")
+    with pytest.raises(RecipeError, match="22 tokens are to be written; this model takes 20"):
+        task = SUMMARY.model_copy(update={"generation": Generation(max_new_tokens=22)})
+        resolved(task, "bart", virtual_tokens=10)
     predictor = load(made_run(checkpoint, tmp_path, "bart").directory)
     with pytest.raises(RecipeError, match="99 tokens are to be written"):
         predictor.writing("max_new_tokens=99")
