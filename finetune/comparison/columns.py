@@ -101,7 +101,7 @@ def cost_columns(content: Mapping[str, Any]) -> list[Column]:
         column("seconds", "seconds of training, without the search", "seconds", ""),
         column("rows/s", "rows trained each second", "rows_per_second", ""),
         column("stored", "the saved model on disk", "stored_bytes", "B"),
-        Column("latency", "milliseconds to predict one row", tuple(_cost(m, "latency_seconds", "ms") for m in methods)),
+        Column("ms/row", "milliseconds to predict one row", tuple(_cost(m, "latency_seconds", "ms") for m in methods)),
         Column("merged", "milliseconds for one row after merging into plain weights", tuple(map(_merged, methods))),
         Column(
             "forgetting",

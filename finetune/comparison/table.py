@@ -18,7 +18,7 @@ from finetune.comparison.words import answer, cautions, command, terms
 
 STYLES = {"better": "bold green", "no worse": "green", "worse": "red", "worse but within the margin": "yellow"}
 """Colours only repeat what the word says."""
-BENEATH = {"memory": ("optimizer", "({})"), "seconds": ("rows/s", "({}/s)"), "latency": ("merged", "({})")}
+BENEATH = {"memory": ("optimizer", "({})"), "seconds": ("rows/s", "({}/s)"), "ms/row": ("merged", "({})")}
 """Costs under which a related one stands, so that all of them fit into 80 columns: the other, and how it is written."""
 
 
