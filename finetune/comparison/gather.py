@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from finetune import batching
@@ -85,7 +86,7 @@ def _heading(plan: Plan, prepared: Prepared, report: Mapping[str, Any], searched
         "changes": list(plan.record.content["changes"]),
         "folders": {"out": terms.out.as_posix(), "directory": terms.directory.as_posix()},
         "task": recipe.task.kind(),
-        "model": recipe.model.path,
+        "model": _called(recipe.model.path),
         "metric": {"name": first.name, "higher_is_better": first.higher_is_better, "point": first.point},
         "split": "validation",
         "rows": len(prepared.splits["validation"]),
@@ -109,6 +110,11 @@ def _heading(plan: Plan, prepared: Prepared, report: Mapping[str, Any], searched
             "level": LEVEL,
         },
     }
+
+
+def _called(model: str) -> str:
+    """A checkpoint as others may read it: of a folder on this machine only its own name."""
+    return Path(model).name if Path(model).is_absolute() else model
 
 
 def _method(plan: Plan, method: Method) -> dict[str, Any]:

@@ -106,6 +106,9 @@ def cautions(content: Mapping[str, Any]) -> list[str]:
             )
         for lost in (trial for trial in method["search"] if trial.get("problem")):
             found.append(f"{name}: learning rate {rate(lost['learning_rate'])} gave no score ({lost['problem']}).")
+        held = method.get("against")
+        if held and held["verdict"] == "cannot tell" and (held["low"] or 0) * (held["high"] or 0) > 0:
+            found.append(f"{name}: its interval leaves out 0, but not after the correction for the number of methods.")
         score = (method.get("scores") or {}).get(metric["name"])
         end = score and score["low" if metric["higher_is_better"] else "high"]
         if end is not None and score and sign * end <= sign * baseline["value"]:

@@ -124,16 +124,26 @@ def _verdict(values: np.ndarray, found: Interval, p: float | None, p_holm: float
         return Verdict(*known, "worse", f"worse{one_seed}")
     if worst > -terms.margin:
         return Verdict(*known, "no worse", f"no worse than {terms.points}{one_seed}")
-    rows, seeds = _needed(Variation.of(values), terms.sign * found.mean, terms)
+    strictness = p_holm / p if p else 1.0
+    rows, seeds = _needed(Variation.of(values), terms.sign * found.mean, terms, strictness)
     return Verdict(*known, "cannot tell", f"cannot tell; {_advice(rows, seeds)}{one_seed}", rows, seeds)
 
 
-def _needed(found: Variation, gain: float, terms: _Terms) -> tuple[int | None, int | None]:
-    """How many more rows, or else seeds, would bring the interval to one side of 0, or above the margin."""
-    gap = abs(gain) if abs(gain) > terms.margin else gain + terms.margin
+def _needed(found: Variation, gain: float, terms: _Terms, strictness: float) -> tuple[int | None, int | None]:
+    """How many more rows, or else seeds, would bring the interval to one side of 0, or above the margin.
+
+    Args:
+        found: How much the differences vary.
+        gain: Their mean, positive where the method is better.
+        terms: Margin and level.
+        strictness: By what Holm's correction multiplies the p-value, which decides on which side of 0 it is.
+    """
+    beyond = abs(gain) > terms.margin
+    gap = abs(gain) if beyond else gain + terms.margin
+    level = 1 - (1 - terms.level) / strictness if beyond else terms.level
 
     def settled(seeds: int, rows: int) -> bool:
-        return found.scaled(seeds, rows).half_width(terms.level) < gap
+        return found.scaled(seeds, rows).half_width(level) < gap
 
     rows = _least(lambda more: settled(found.seeds, found.rows + more), MOST_ROWS * found.rows)
     seeds = _least(lambda more: settled(found.seeds + more, found.rows), MOST_SEEDS) if found.seeds > 1 else None

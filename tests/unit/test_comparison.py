@@ -152,6 +152,7 @@ def test_the_record_has_the_fields_that_tables_and_pages_are_made_of(whole):
 def test_terms_name_what_is_equal(whole, file):
     found = content(whole)
     assert (found["recipe"], found["target"], found["changes"]) == ("reviews", str(file), [])
+    assert "/" not in found["model"], "a folder of this machine means nothing to others"
     assert found["terms"] == {
         "seeds": [0, 1],
         "learning_rates": 2,

@@ -216,6 +216,15 @@ def test_a_saved_model_that_was_not_confirmed_is_said():
     assert "full, seed 1: the saved model could not be confirmed." in cautions(content)
 
 
+def test_an_interval_beside_0_that_settles_nothing_is_explained():
+    content = example()
+    content["methods"][1]["against"] |= {"verdict": "cannot tell", "low": -0.03, "high": -0.01}
+    said = [caution for caution in cautions(content) if "correction for the number of methods" in caution]
+    assert said == [f"{NAMES[1]}: its interval leaves out 0, but not after the correction for the number of methods."]
+    content["methods"][1]["against"] |= {"low": -0.03, "high": 0.01}
+    assert not any("correction for the number of methods" in caution for caution in cautions(content))
+
+
 def test_one_seed_is_said():
     content = example()
     content["terms"]["seeds"] = [0]

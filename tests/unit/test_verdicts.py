@@ -144,6 +144,18 @@ def test_where_seeds_differ_too_much_it_asks_for_seeds_and_not_for_rows():
     assert 2 <= found.more_seeds <= 30
 
 
+def test_the_seeds_that_it_asks_for_settle_it_after_the_correction_for_the_number_of_methods():
+    table, generator = values(-0.1, 0.02), np.random.default_rng(5)
+    for other in range(5):
+        table[f"other {other}"] = table["full"] + generator.normal(0, 0.02, (SEEDS, 1)) + generator.normal(0, 0.02, ROWS)
+    found = judge(table, "full", True, MARGIN)["lora"]
+    assert (found.high < 0, found.p < 0.05, found.verdict) == (True, True, "cannot tell")
+    variation = Variation.of(table["lora"] - table["full"])
+    strict = 1 - 0.05 / (found.p_holm / found.p)
+    assert variation.scaled(SEEDS + found.more_seeds, ROWS).half_width(strict) < 0.1
+    assert variation.scaled(SEEDS + found.more_seeds - 1, ROWS).half_width(strict) > 0.1
+
+
 def test_where_nothing_would_help_no_number_is_given():
     found = verdict(-MARGIN, 0.05)
     assert (found.more_rows, found.more_seeds) == (None, None)
