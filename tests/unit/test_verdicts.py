@@ -147,7 +147,9 @@ def test_where_seeds_differ_too_much_it_asks_for_seeds_and_not_for_rows():
 def test_the_seeds_that_it_asks_for_settle_it_after_the_correction_for_the_number_of_methods():
     table, generator = values(-0.1, 0.02), np.random.default_rng(5)
     for other in range(5):
-        table[f"other {other}"] = table["full"] + generator.normal(0, 0.02, (SEEDS, 1)) + generator.normal(0, 0.02, ROWS)
+        table[f"other {other}"] = (
+            table["full"] + generator.normal(0, 0.02, (SEEDS, 1)) + generator.normal(0, 0.02, ROWS)
+        )
     found = judge(table, "full", True, MARGIN)["lora"]
     assert (found.high < 0, found.p < 0.05, found.verdict) == (True, True, "cannot tell")
     variation = Variation.of(table["lora"] - table["full"])
